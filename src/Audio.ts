@@ -1,0 +1,148 @@
+/**
+ * Audio as Flux takes it: mono, raw, in one of three encodings (protocol 1.2). Everything here is pure.
+ */
+import * as Clock from "effect/Clock"
+import { dual } from "effect/Function"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+/** `linear16` is signed 16-bit little-endian PCM; `mulaw` and `alaw` are G.711, one byte a sample. */
+export const Encoding = Schema.Literals(["linear16", "mulaw", "alaw"])
+export type Encoding = typeof Encoding.Type
+
+/** Sample rates that Flux takes, in Hz (protocol 1.1). */
+export const sampleRates: ReadonlyArray<number> = [8000, 16_000, 24_000, 44_100, 48_000]
+
+/** How raw audio is to be read. `sampleRate` is in Hz. */
+export interface Format {
+  readonly encoding: Encoding
+  readonly sampleRate: number
+}
+
+/** Length of a frame as Flux wants it (protocol 1.2): 80 ms, which is 2,560 bytes at 16 kHz linear16. */
+export const frameMillis = 80
+
+/** Bytes of one sample. */
+export const bytesPerSample = (encoding: Encoding): number => (encoding === "linear16" ? 2 : 1)
+
+/** Bytes of one second. */
+export const bytesPerSecond = (format: Format): number => format.sampleRate * bytesPerSample(format.encoding)
+
+/** Bytes of a duration in milliseconds, whole samples only, at least one sample. */
+export const bytesOf = (format: Format, millis: number): number =>
+  Math.max(1, Math.round((format.sampleRate * millis) / 1000)) * bytesPerSample(format.encoding)
+
+/** Seconds of audio in a number of bytes. */
+export const secondsOf = (format: Format, bytes: number): number => bytes / bytesPerSecond(format)
+
+/** Milliseconds of audio in a number of bytes. */
+export const millisOf = (format: Format, bytes: number): number => (bytes * 1000) / bytesPerSecond(format)
+
+/** The byte that is silence: 0x00 for linear16, 0xFF for mulaw, 0xD5 for alaw. */
+export const silenceByte = (encoding: Encoding): number =>
+  encoding === "linear16" ? 0x00 : encoding === "mulaw" ? 0xff : 0xd5
+
+/** Silence of a length in milliseconds. */
+export const silence = (format: Format, millis: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(bytesOf(format, millis)).fill(silenceByte(format.encoding))
+
+/**
+ * Cuts a stream of chunks of any size into frames of 80 ms; the last one is as long as what is left. An odd byte
+ * at the end of linear16 audio is half a sample and is dropped.
+ *
+ * @example
+ * Stream.make(pcm).pipe(Audio.frames({ encoding: "linear16", sampleRate: 16000 }))
+ */
+export const frames: {
+  (format: Format): <E, R>(audio: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Uint8Array, E, R>
+  <E, R>(audio: Stream.Stream<Uint8Array, E, R>, format: Format): Stream.Stream<Uint8Array, E, R>
+} = dual(2, <E, R>(audio: Stream.Stream<Uint8Array, E, R>, format: Format): Stream.Stream<Uint8Array, E, R> =>
+  Stream.suspend(() => {
+    const framer = makeFramer(format)
+    return Stream.concat(
+      Stream.flattenIterable(Stream.map(audio, framer.push)),
+      Stream.suspend(() => Stream.fromIterable(framer.flush()))
+    )
+  })
+)
+
+/** Cuts bytes into frames of 80 ms. What it gives back is its own: the caller may reuse the chunk at once. */
+export interface Framer {
+  /** Whole frames completed by this chunk. */
+  readonly push: (chunk: Uint8Array) => Array<Uint8Array>
+  /** What is left, in whole samples; empty afterwards. */
+  readonly flush: () => Array<Uint8Array>
+  /** Bytes waiting for their frame to fill. */
+  readonly pending: () => number
+}
+
+/** A new {@link Framer}. */
+export const makeFramer = (format: Format): Framer => {
+  const size = bytesOf(format, frameMillis)
+  const sampleBytes = bytesPerSample(format.encoding)
+  let frame = new Uint8Array(size)
+  let filled = 0
+  return {
+    push: (chunk) => {
+      const out: Array<Uint8Array> = []
+      let at = 0
+      while (at < chunk.length) {
+        const take = Math.min(size - filled, chunk.length - at)
+        frame.set(chunk.subarray(at, at + take), filled)
+        filled += take
+        at += take
+        if (filled === size) {
+          out.push(frame)
+          frame = new Uint8Array(size)
+          filled = 0
+        }
+      }
+      return out
+    },
+    flush: () => {
+      const whole = filled - (filled % sampleBytes)
+      if (whole === 0) return []
+      const out = frame.slice(0, whole)
+      frame.copyWithin(0, whole, filled)
+      filled -= whole
+      return [out]
+    },
+    pending: () => filled
+  }
+}
+
+/**
+ * Lets audio through no faster than `speed` times real time, on the Clock. A chunk is let go when the audio
+ * before it has been spoken, so a source that stalls is not caught up by a burst: the pace restarts from there.
+ */
+export const paced: {
+  (options: Format & { readonly speed?: number | undefined }): <E, R>(
+    audio: Stream.Stream<Uint8Array, E, R>
+  ) => Stream.Stream<Uint8Array, E, R>
+  <E, R>(
+    audio: Stream.Stream<Uint8Array, E, R>,
+    options: Format & { readonly speed?: number | undefined }
+  ): Stream.Stream<Uint8Array, E, R>
+} = dual(
+  2,
+  <E, R>(
+    audio: Stream.Stream<Uint8Array, E, R>,
+    options: Format & { readonly speed?: number | undefined }
+  ): Stream.Stream<Uint8Array, E, R> =>
+    Stream.unwrap(
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        const speed = options.speed ?? 1
+        let due = clock.currentTimeMillisUnsafe()
+        return Stream.mapEffect(audio, (chunk) =>
+          Effect.suspend(() => {
+            const now = clock.currentTimeMillisUnsafe()
+            const wait = due - now
+            // a source slower than real time restarts the pace
+            due = Math.max(due, now) + millisOf(options, chunk.length) / speed
+            return wait > 0 ? Effect.as(Effect.sleep(wait), chunk) : Effect.succeed(chunk)
+          }))
+      })
+    )
+)

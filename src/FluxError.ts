@@ -1,0 +1,396 @@
+/**
+ * Everything that can go wrong, as one error with a tagged reason.
+ *
+ * Handle one reason with `Effect.catchReason("FluxError", "Throttled", ...)`; ask
+ * `error.isRetryable` before trying again. Every message says what happened, at which
+ * stage, and what to do next, and never holds credentials, audio, transcripts or keyterms.
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * Where in its life a session was.
+ *
+ * - `settings`: before any connection
+ * - `open`: connecting, TLS, signing, response headers
+ * - `connected`: headers received, Flux has not said `Connected` yet
+ * - `streaming`: audio flows
+ * - `closing`: after CloseStream, or while disconnecting
+ */
+export const Stage = Schema.Literals(["settings", "open", "connected", "streaming", "closing"])
+export type Stage = typeof Stage.Type
+
+/** One broken rule of the settings: which setting, and what it must be. */
+export const SettingsIssue = Schema.Struct({ setting: Schema.String, problem: Schema.String })
+export type SettingsIssue = typeof SettingsIssue.Type
+
+/** Settings that Flux or SageMaker would refuse. Found locally, before any connection; names every broken rule. */
+export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
+  issues: Schema.Array(SettingsIssue)
+}) {
+  readonly hint: string = "Correct the settings named here"
+  override get message(): string {
+    return `Invalid settings: ${this.issues.map((issue) => `${issue.setting}: ${issue.problem}`).join("; ")}`
+  }
+}
+
+/** SageMaker answered 400: a header or the endpoint name is not accepted. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  status: Schema.Int,
+  errorType: Schema.optional(Schema.String),
+  detail: Schema.String
+}) {
+  readonly hint: string =
+    "Check the endpoint name, the region it is deployed in, and the length of the settings (2,048 characters as a query string)"
+  override get message(): string {
+    return `SageMaker refused the request (${this.status}${suffix(this.errorType)}): ${this.detail}`
+  }
+}
+
+/** The credential chain gave nothing, or failed. */
+export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
+  cause: Schema.Defect()
+}) {
+  readonly hint: string =
+    "Give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine"
+  override get message(): string {
+    return `No usable AWS credentials: ${describe(this.cause)}`
+  }
+}
+
+/** 403 or a signature error: permission, signature, or clock. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  status: Schema.Int,
+  errorType: Schema.optional(Schema.String),
+  detail: Schema.String
+}) {
+  get hint(): string {
+    const kind = `${this.errorType ?? ""} ${this.detail}`
+    if (/RequestTimeTooSkewed|Signature (not yet current|expired)|InvalidSignatureException.*date/i.test(kind)) {
+      return "The clock of this machine is off: signatures are refused. Synchronise it"
+    }
+    if (/ExpiredToken/i.test(kind)) return "The session token has expired: refresh the credentials"
+    if (/Signature/i.test(kind)) {
+      return "The signature does not match: check the secret key, and that the region of the endpoint is the one signed for"
+    }
+    return "The role needs sagemaker:InvokeEndpointWithBidirectionalStream on the endpoint; sagemaker:InvokeEndpoint does not cover it"
+  }
+  override get message(): string {
+    return `Not allowed (${this.status}${suffix(this.errorType)}): ${this.detail}`
+  }
+}
+
+/** 424: the container refused or failed before Flux answered (protocol 5.9). Bad settings and overload look alike. */
+export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
+  detail: Schema.String,
+  originalStatusCode: Schema.optional(Schema.Int),
+  logStreamArn: Schema.optional(Schema.String)
+}) {
+  get hint(): string {
+    return `Read the endpoint's CloudWatch log group /aws/sagemaker/Endpoints/<endpoint name>${
+      this.logStreamArn === undefined ? "" : ` (${this.logStreamArn})`
+    }. Common causes: a model that the endpoint does not run, language hints on flux-general-en, numerals, profanityFilter or redact on a bundle without them, a threshold out of range, or an endpoint that is overloaded`
+  }
+  override get message(): string {
+    return `The container refused the session (424): ${this.detail}`
+  }
+}
+
+/** Throttled by SageMaker (400 ThrottlingException or 429), before or after the response headers. */
+export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
+  detail: Schema.String
+}) {
+  readonly hint: string = "Open sessions more slowly, or raise the account's quota or the instance count"
+  override get message(): string {
+    return `Throttled by SageMaker: ${this.detail}`
+  }
+}
+
+/** 500, 503 or another server-side failure of SageMaker. */
+export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()("ServiceUnavailable", {
+  status: Schema.Int,
+  detail: Schema.String
+}) {
+  readonly hint: string = "Try again; if it stays, look at the endpoint's status and the AWS health dashboard"
+  override get message(): string {
+    return `SageMaker failed (${this.status}): ${this.detail}`
+  }
+}
+
+/** No connection could be made: name, refusal, TLS, or a server that does not speak HTTP/2. */
+export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
+  target: Schema.String,
+  cause: Schema.Defect()
+}) {
+  get hint(): string {
+    const text = describe(this.cause)
+    if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "The name does not resolve: check the region, and the DNS of this network"
+    if (/ECONNREFUSED/.test(text)) return "Nothing listens there: check host and port (SageMaker streams on port 8443)"
+    if (/CERT|certificate|self.signed|TLS|SSL/i.test(text)) {
+      return "The certificate is not trusted: give the CA of a proxy or a test server with caFile"
+    }
+    return "Check that outbound TCP to port 8443 is open and that the server speaks HTTP/2"
+  }
+  override get message(): string {
+    return `Could not connect to ${this.target}: ${describe(this.cause)}`
+  }
+}
+
+/** A stage of opening passed its bound. */
+export class ConnectTimeout extends Schema.TaggedError<ConnectTimeout>()("ConnectTimeout", {
+  stage: Schema.Literals(["open", "connected"]),
+  seconds: Schema.Finite
+}) {
+  get hint(): string {
+    return this.stage === "open"
+      ? "SageMaker streams on port 8443 only (443 accepts and hangs for ever): check that outbound TCP to port 8443 is open; a missing permission can hang too"
+      : "The endpoint took the stream but Flux never said Connected: usually settings that the deployed bundle refuses; read the endpoint's CloudWatch log group"
+  }
+  override get message(): string {
+    return this.stage === "open"
+      ? `No response headers within ${this.seconds} s`
+      : `Flux did not say Connected within ${this.seconds} s`
+  }
+}
+
+/** The connection ended or broke before the session was over. */
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect())
+}) {
+  readonly hint: string = "Reconnect; if it repeats, look at the endpoint's container logs and the network path"
+  override get message(): string {
+    return `The connection was lost: ${this.detail}`
+  }
+}
+
+/** SageMaker's `ModelStreamError`: the container closed or broke the stream (protocol 5.8). */
+export class ModelStreamError extends Schema.TaggedError<ModelStreamError>()("ModelStreamError", {
+  errorCode: Schema.optional(Schema.String),
+  detail: Schema.String
+}) {
+  readonly hint: string = "Reconnect; the endpoint's CloudWatch log group holds the container's own reason"
+  override get message(): string {
+    return `The model's stream failed${suffix(this.errorCode)}: ${this.detail}`
+  }
+}
+
+/** SageMaker's `InternalStreamFailure`, or an unmodelled error frame. */
+export class StreamFailure extends Schema.TaggedError<StreamFailure>()("StreamFailure", {
+  errorCode: Schema.optional(Schema.String),
+  detail: Schema.String
+}) {
+  readonly hint: string = "Reconnect; this is a failure inside SageMaker"
+  override get message(): string {
+    return `SageMaker's stream failed${suffix(this.errorCode)}: ${this.detail}`
+  }
+}
+
+/** Flux sent its `Error` message, which is always fatal to the session (protocol 2.6). */
+export class FluxFatal extends Schema.TaggedError<FluxFatal>()("FluxFatal", {
+  code: Schema.String,
+  description: Schema.String
+}) {
+  get hint(): string {
+    return this.code === "UNPARSABLE_CLIENT_MESSAGE"
+      ? "The deployed bundle does not know a message that was sent: set the transport's capabilities to that bundle"
+      : "Reconnect; if it repeats, read the endpoint's CloudWatch log group"
+  }
+  override get message(): string {
+    return `Flux ended the session with ${this.code}: ${this.description}`
+  }
+}
+
+/** Bytes from the server that are no event stream: framing, checksum, or an unreadable Connected or Error. */
+export class MalformedFrame extends Schema.TaggedError<MalformedFrame>()("MalformedFrame", {
+  detail: Schema.String
+}) {
+  readonly hint: string = "Something between client and endpoint changes the bytes, or the server is no SageMaker endpoint"
+  override get message(): string {
+    return `The server's bytes make no sense: ${this.detail}`
+  }
+}
+
+/** A frame stayed unwritten: the peer stopped reading. */
+export class SendTimeout extends Schema.TaggedError<SendTimeout>()("SendTimeout", {
+  seconds: Schema.Finite
+}) {
+  readonly hint: string = "The endpoint is overloaded or the network stalls: reconnect, and watch the number of streams per instance"
+  override get message(): string {
+    return `The server did not take a frame for ${this.seconds} s`
+  }
+}
+
+/** Audio flows but nothing comes back. */
+export class Stalled extends Schema.TaggedError<Stalled>()("Stalled", {
+  seconds: Schema.Finite
+}) {
+  readonly hint: string = "Flux went mute: reconnect"
+  override get message(): string {
+    return `No message from Flux for ${this.seconds} s although audio was sent`
+  }
+}
+
+/** A bounded buffer is full and its policy is to fail. */
+export class BufferOverflow extends Schema.TaggedError<BufferOverflow>()("BufferOverflow", {
+  buffer: Schema.Literals(["audio", "events", "message"]),
+  limit: Schema.Int
+}) {
+  get hint(): string {
+    if (this.buffer === "audio") return "Offer audio no faster than real time, or raise outboxLimit"
+    if (this.buffer === "events") return "Read the events: the consumer has stopped"
+    return "The server sent a message of absurd size"
+  }
+  override get message(): string {
+    return `The ${this.buffer} buffer is full (${this.limit} ${this.buffer === "events" ? "events" : "bytes"})`
+  }
+}
+
+/** The process, connection or account may not open another session now. */
+export class SessionLimit extends Schema.TaggedError<SessionLimit>()("SessionLimit", {
+  limit: Schema.Int
+}) {
+  readonly hint: string = "Wait for a session to end, or raise the limit"
+  override get message(): string {
+    return `The limit of ${this.limit} sessions is reached`
+  }
+}
+
+/** The declared capabilities of the endpoint do not include what was asked for. */
+export class UnsupportedByEndpoint extends Schema.TaggedError<UnsupportedByEndpoint>()("UnsupportedByEndpoint", {
+  feature: Schema.String
+}) {
+  readonly hint: string =
+    "Flux ends the session on a message it does not know, so it was not sent. If the deployed bundle knows it, say so in the transport's capabilities"
+  override get message(): string {
+    return `The endpoint's declared capabilities do not include ${this.feature}`
+  }
+}
+
+/** Audio in a form that cannot be sent. */
+export class UnsupportedAudio extends Schema.TaggedError<UnsupportedAudio>()("UnsupportedAudio", {
+  detail: Schema.String
+}) {
+  readonly hint: string = "Give linear16, mulaw or alaw audio, mono, or a WAV file of it"
+  override get message(): string {
+    return `Unsupported audio: ${this.detail}`
+  }
+}
+
+/** The retry budget is used up; `last` is the reason of the last attempt. */
+export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
+  attempts: Schema.Int,
+  last: Schema.suspend((): Schema.Codec<SingleReason, unknown> => SingleReason)
+}) {
+  get hint(): string {
+    return this.last.hint
+  }
+  override get message(): string {
+    return `Gave up after ${this.attempts} attempts. ${this.last.message}`
+  }
+}
+
+const SingleReason = Schema.Union([
+  InvalidSettings,
+  InvalidRequest,
+  CredentialsUnavailable,
+  Unauthorized,
+  Rejected,
+  Throttled,
+  ServiceUnavailable,
+  ConnectFailed,
+  ConnectTimeout,
+  ConnectionLost,
+  ModelStreamError,
+  StreamFailure,
+  FluxFatal,
+  MalformedFrame,
+  SendTimeout,
+  Stalled,
+  BufferOverflow,
+  SessionLimit,
+  UnsupportedByEndpoint,
+  UnsupportedAudio
+])
+type SingleReason =
+  | InvalidSettings
+  | InvalidRequest
+  | CredentialsUnavailable
+  | Unauthorized
+  | Rejected
+  | Throttled
+  | ServiceUnavailable
+  | ConnectFailed
+  | ConnectTimeout
+  | ConnectionLost
+  | ModelStreamError
+  | StreamFailure
+  | FluxFatal
+  | MalformedFrame
+  | SendTimeout
+  | Stalled
+  | BufferOverflow
+  | SessionLimit
+  | UnsupportedByEndpoint
+  | UnsupportedAudio
+
+/** Every reason a `FluxError` can have. */
+export type Reason = SingleReason | RetriesExhausted
+
+/**
+ * Which reasons a fresh session may cure. A `Rejected` is retryable because an overloaded container
+ * looks just like refused settings; a retry budget should count it dearly.
+ */
+export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
+  InvalidSettings: false,
+  InvalidRequest: false,
+  CredentialsUnavailable: false,
+  Unauthorized: false,
+  Rejected: true,
+  Throttled: true,
+  ServiceUnavailable: true,
+  ConnectFailed: true,
+  ConnectTimeout: true,
+  ConnectionLost: true,
+  ModelStreamError: true,
+  StreamFailure: true,
+  FluxFatal: true,
+  MalformedFrame: true,
+  SendTimeout: true,
+  Stalled: true,
+  BufferOverflow: false,
+  SessionLimit: true,
+  UnsupportedByEndpoint: false,
+  UnsupportedAudio: false,
+  RetriesExhausted: false
+}
+
+/** The one error of this package. `requestId` is SageMaker's, where the response headers had arrived. */
+export class FluxError extends Schema.TaggedError<FluxError>()("FluxError", {
+  reason: Schema.Union([...SingleReason.members, RetriesExhausted]),
+  stage: Stage,
+  requestId: Schema.optional(Schema.String)
+}) {
+  /** Whether a fresh session may succeed; see {@link retryable}. */
+  get isRetryable(): boolean {
+    if (this.reason._tag === "FluxFatal") return this.reason.code !== "UNPARSABLE_CLIENT_MESSAGE"
+    return retryable[this.reason._tag]
+  }
+  override get message(): string {
+    const id = this.requestId === undefined ? "" : `, request ${this.requestId}`
+    return `${this.reason.message} (stage: ${this.stage}${id}). ${this.reason.hint}.`
+  }
+}
+
+/** A `FluxError` for a reason at a stage. */
+export const make = (reason: Reason, stage: Stage, requestId?: string | undefined): FluxError =>
+  new FluxError({ reason, stage, requestId })
+
+const suffix = (text: string | undefined): string => (text === undefined ? "" : `, ${text}`)
+
+const describe = (cause: unknown): string => {
+  if (cause instanceof Error) {
+    const code = "code" in cause && typeof cause.code === "string" && !cause.message.includes(cause.code) ? ` (${cause.code})` : ""
+    return `${cause.message || cause.name}${code}`
+  }
+  return String(cause)
+}

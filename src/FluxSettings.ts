@@ -1,0 +1,146 @@
+/**
+ * What a call asks of Flux, and the bounds its client keeps. The service holds the defaults of every call; each
+ * call may patch them. Rules that Flux or SageMaker would enforce (opaquely) are checked here, before any connection.
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Encoding, type Format } from "./Audio.ts"
+import * as FluxError from "./FluxError.ts"
+import { type Capabilities, defaultProfile, profiles } from "./FluxTransport.ts"
+import * as internal from "./internal/settings.ts"
+import { defaults, Model, Settings } from "./internal/settings.ts"
+
+export { defaults, fluxEotTimeoutMs, Model, Settings } from "./internal/settings.ts"
+
+/** A change of settings: an absent key means unchanged, `null` means back to the default. Durations take any Effect duration input. */
+export type SettingsPatch = {
+  readonly [K in keyof Settings]?:
+    | (Settings[K] extends Duration.Duration ? Duration.Input : Settings[K])
+    | null
+    | undefined
+}
+
+/** How the audio of these settings is to be read. */
+export const format = (settings: Settings): Format => ({
+  encoding: settings.encoding,
+  sampleRate: settings.sampleRate
+})
+
+const durationKeys: ReadonlySet<string> = new Set(
+  Object.entries(defaults).flatMap(([key, value]) => (Duration.isDuration(value) ? [key] : []))
+)
+const decodeSettings = Schema.decodeUnknownResult(Schema.toType(Settings), {
+  errors: "all",
+  onExcessProperty: "error"
+})
+
+/**
+ * Lays a patch over settings and checks the outcome against what the endpoint takes. Fails with
+ * `InvalidSettings`, which names every broken rule.
+ */
+export const resolve = (
+  base: Settings,
+  patch: SettingsPatch,
+  capabilities: Capabilities = profiles[defaultProfile]
+): Result.Result<Settings, FluxError.FluxError> => {
+  const merged: Record<string, unknown> = { ...base }
+  const issues: Array<FluxError.SettingsIssue> = []
+  const fallback: Record<string, unknown> = defaults
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === undefined) continue
+    if (value === null) {
+      if (key in fallback) merged[key] = fallback[key]
+      else delete merged[key]
+    } else if (durationKeys.has(key)) {
+      const duration = Duration.fromInput(value as Duration.Input)
+      if (Option.isSome(duration)) merged[key] = duration.value
+      else issues.push({ setting: key, problem: `must be a duration such as "2 seconds", got ${JSON.stringify(value)}` })
+    } else {
+      merged[key] = value
+    }
+  }
+  const decoded = decodeSettings(merged)
+  if (Result.isFailure(decoded)) issues.push(...internal.shapeIssues(decoded.failure))
+  else issues.push(...internal.check(decoded.success, capabilities))
+  if (issues.length === 0 && Result.isSuccess(decoded)) return Result.succeed(decoded.success)
+  return Result.fail(FluxError.make(new FluxError.InvalidSettings({ issues }), "settings"))
+}
+
+/** The `v2/listen` query string of valid settings, legal under protocol 1.3: `%20` for spaces, no empty values. */
+export const query: (settings: Settings) => string = internal.query
+
+/** The defaults of every call; readable, changeable while running, and watchable. */
+export class FluxSettings extends Context.Service<FluxSettings, {
+  /** The settings now. */
+  readonly get: Effect.Effect<Settings>
+  /** Changes them for calls to come and, save for fields set per call, for those under way. Checked against the widest profile; each endpoint checks again. */
+  readonly update: (patch: SettingsPatch) => Effect.Effect<Settings, FluxError.FluxError>
+  /** The settings now, then after each change. */
+  readonly changes: Stream.Stream<Settings>
+}>()("effect-flux-sagemaker/FluxSettings") {}
+
+/** A service that starts with a patch over {@link defaults}. */
+export const make = Effect.fnUntraced(function*(
+  patch: SettingsPatch = {}
+): Effect.fn.Return<FluxSettings["Service"], FluxError.FluxError> {
+  const widest = profiles["hosted-2026-09"]
+  const initial = yield* Effect.fromResult(resolve(defaults, patch, widest))
+  const ref = yield* SubscriptionRef.make(initial)
+  return FluxSettings.of({
+    get: SubscriptionRef.get(ref),
+    update: Effect.fn("FluxSettings.update")((change) =>
+      SubscriptionRef.updateAndGetEffect(ref, (current) => Effect.fromResult(resolve(current, change, widest)))
+    ),
+    changes: SubscriptionRef.changes(ref)
+  })
+})
+
+/** Settings from code. */
+export const layer = (patch: SettingsPatch = {}): Layer.Layer<FluxSettings, FluxError.FluxError> =>
+  Layer.effect(FluxSettings, make(patch))
+
+/** Settings from any Config, for example {@link config} over one's own prefix. */
+export const layerConfig = (
+  source: Config.Config<SettingsPatch> = config
+): Layer.Layer<FluxSettings, FluxError.FluxError | Config.ConfigError> =>
+  Layer.effect(FluxSettings, Effect.flatMap(source, make))
+
+const optional = <A>(value: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(value), Option.getOrUndefined)
+
+const list = (name: string): Config.Config<ReadonlyArray<string> | undefined> =>
+  optional(Config.Array(Schema.String, name))
+
+/** The environment: `FLUX_MODEL`, `FLUX_EOT_THRESHOLD`, `FLUX_KEYTERM` (comma separated), `FLUX_OPEN_TIMEOUT` ("15 seconds"), ... */
+export const config: Config.Config<SettingsPatch> = Config.all({
+  model: optional(Config.schema(Model, "MODEL")),
+  encoding: optional(Config.schema(Encoding, "ENCODING")),
+  sampleRate: optional(Config.Int("SAMPLE_RATE")),
+  eotThreshold: optional(Config.Finite("EOT_THRESHOLD")),
+  eagerEotThreshold: optional(Config.Finite("EAGER_EOT_THRESHOLD")),
+  eotTimeoutMs: optional(Config.Int("EOT_TIMEOUT_MS")),
+  keyterm: list("KEYTERM"),
+  languageHints: list("LANGUAGE_HINTS"),
+  numerals: optional(Config.Boolean("NUMERALS")),
+  profanityFilter: optional(Config.Boolean("PROFANITY_FILTER")),
+  redact: optional(Config.schema(Schema.Literals(["numbers", "aggressive_numbers"]), "REDACT")),
+  mipOptOut: optional(Config.Boolean("MIP_OPT_OUT")),
+  tag: list("TAG"),
+  minConfidence: optional(Config.Finite("MIN_CONFIDENCE")),
+  shouldInterrupt: optional(Config.Boolean("SHOULD_INTERRUPT")),
+  watchdogMinTimeout: optional(Config.Duration("WATCHDOG_MIN_TIMEOUT")),
+  openTimeout: optional(Config.Duration("OPEN_TIMEOUT")),
+  connectedTimeout: optional(Config.Duration("CONNECTED_TIMEOUT")),
+  drainTimeout: optional(Config.Duration("DRAIN_TIMEOUT")),
+  disconnectTimeout: optional(Config.Duration("DISCONNECT_TIMEOUT")),
+  sendTimeout: optional(Config.Duration("SEND_TIMEOUT")),
+  outboxLimit: optional(Config.Int("OUTBOX_LIMIT"))
+}).pipe(Config.nested("FLUX"))
