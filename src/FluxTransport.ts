@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { FluxError } from "./FluxError.ts"
+import type { Frame } from "./internal/outbox.ts"
 
 /** What the deployed Flux bundle understands. A message outside it is fatal to a session, so it is never sent. */
 export interface Capabilities {
@@ -70,11 +71,7 @@ export type ProfileName = keyof typeof profiles
 /** What is assumed of an endpoint when nothing is declared. */
 export const defaultProfile: ProfileName = "flux-english-20260311"
 
-/** One message to the server: audio travels as `BINARY`, JSON text as `UTF8` (protocol 5.6). */
-export interface Frame {
-  readonly dataType: "UTF8" | "BINARY"
-  readonly bytes: Uint8Array
-}
+export type { Frame } from "./internal/outbox.ts"
 
 /** An open connection. It lives as long as the Scope it was opened in. */
 export interface FluxConnection {

@@ -1,0 +1,81 @@
+/**
+ * What a session has to say, waiting for its consumer. The reader never waits: a newer item may stand in for the
+ * last one (superseded Updates), and a consumer that has stopped for good makes it overflow instead of growing.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import * as Stream from "effect/Stream"
+
+/** A bounded buffer with one producer that never waits and one consumer. */
+export interface Inbox<A, E> {
+  /** Adds an item; false when the buffer is full, and the item is not taken. */
+  readonly push: (item: A) => boolean
+  /** No more items; what is buffered is delivered first. */
+  readonly end: () => void
+  /** As `end`, then the stream fails. */
+  readonly failCause: (cause: Cause.Cause<E>) => void
+  /** Items waiting. */
+  readonly size: () => number
+  /** The items, then the end. Single consumer. */
+  readonly stream: Stream.Stream<A, E>
+}
+
+/** A new inbox; `supersedes(newer, last)` says that the newer item makes the last one worthless. */
+export const make = <A, E>(options: {
+  readonly limit: number
+  readonly supersedes: (newer: A, last: A) => boolean
+}): Inbox<A, E> => {
+  let items: Array<A> = []
+  let done: Cause.Cause<E> | "end" | undefined
+  let wake: (() => void) | undefined
+
+  const notify = (): void => {
+    const resume = wake
+    wake = undefined
+    resume?.()
+  }
+
+  const pull: Pull.Pull<readonly [A, ...Array<A>], E> = Effect.suspend(() => {
+    const batch = items
+    const [first, ...rest] = batch
+    if (first !== undefined) {
+      items = []
+      return Effect.succeed([first, ...rest] as const)
+    }
+    if (done === "end") return Cause.done()
+    if (done !== undefined) return Effect.failCause(done)
+    return wait
+  })
+  const wait = Effect.flatMap(
+    Effect.callback<void>((resume) => {
+      wake = () => resume(Effect.void)
+      return Effect.sync(() => {
+        wake = undefined
+      })
+    }),
+    () => pull
+  )
+
+  return {
+    push: (item) => {
+      if (done !== undefined) return true
+      const last = items.at(-1)
+      if (last !== undefined && options.supersedes(item, last)) items[items.length - 1] = item
+      else if (items.length >= options.limit) return false
+      else items.push(item)
+      notify()
+      return true
+    },
+    end: () => {
+      done ??= "end"
+      notify()
+    },
+    failCause: (cause) => {
+      done ??= cause
+      notify()
+    },
+    size: () => items.length,
+    stream: Stream.fromPull(Effect.succeed(pull))
+  }
+}

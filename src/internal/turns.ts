@@ -1,0 +1,163 @@
+/**
+ * One reducer per conversation makes its turns: what Flux says goes in, what an application sees comes out. Pure.
+ *
+ * Keeps StartOfTurn and EndOfTurn in strict alternation, with one number for both, whatever Flux sends (protocol
+ * 4.2, and the ways it has been seen to break it): text without a StartOfTurn, a repeated one, an empty or a missing
+ * EndOfTurn, a session that closes in mid-turn.
+ */
+import type * as FluxEvent from "../FluxEvent.ts"
+import type { TurnInfo, Word } from "../FluxMessage.ts"
+import type { Settings } from "./settings.ts"
+
+/** What the reducer needs to know of a call. */
+export interface TurnOptions {
+  readonly id: string
+  /** Settings as they are now. */
+  readonly settings: () => Pick<Settings, "minConfidence" | "model" | "shouldInterrupt">
+}
+
+/** See the module. Each method gives the events that follow, in order. */
+export interface Turns {
+  /** A TurnInfo, and its own body where the application asked for it. */
+  readonly take: (info: TurnInfo, receivedAt: number, raw?: unknown) => ReadonlyArray<FluxEvent.TurnEvent>
+  /** Nothing more comes for the open turn: it ends with the words of its last message that had any. */
+  readonly close: (ending: "closed" | "lost", receivedAt: number) => ReadonlyArray<FluxEvent.TurnEvent>
+}
+
+interface Open {
+  readonly number: number
+  readonly index: number
+  /** The last message that had words, else the last one. */
+  latest: TurnInfo
+}
+
+/** Whether a message, coming when no turn is open, opens one. Updates without text flow outside speech too. */
+export const opens = (info: TurnInfo): boolean =>
+  info.event === "StartOfTurn" || info.transcript !== ""
+
+/** A new reducer, numbering turns from 0. */
+export const make = (options: TurnOptions): Turns => {
+  let next = 0
+  let open: Open | undefined
+  /** The last turn that was ended here before Flux ended it. */
+  let endedEarly: TurnInfo | undefined
+
+  const fields = (number: number, info: TurnInfo, receivedAt: number, raw: unknown): TurnFields => {
+    const average = meanConfidence(info.words)
+    const language = info.languages?.[0] ?? (options.settings().model === "flux-general-en" ? "en" : undefined)
+    return {
+      id: options.id,
+      receivedAt,
+      turn: number,
+      transcript: info.transcript,
+      words: info.words.map(toWord),
+      endOfTurnConfidence: info.end_of_turn_confidence,
+      ...(average === undefined ? {} : { averageConfidence: average }),
+      ...(language === undefined ? {} : { language }),
+      ...(info.languages == null ? {} : { languages: info.languages }),
+      audioStart: info.audio_window_start,
+      audioEnd: info.audio_window_end,
+      ...(raw === undefined ? {} : { raw })
+    }
+  }
+
+  const start = (info: TurnInfo, receivedAt: number, implied: boolean, raw: unknown): FluxEvent.StartOfTurn => {
+    open = { number: next, index: info.turn_index, latest: info }
+    next += 1
+    endedEarly = undefined
+    return {
+      type: "StartOfTurn",
+      ...fields(open.number, info, receivedAt, raw),
+      interrupts: options.settings().shouldInterrupt,
+      implied
+    }
+  }
+
+  const end = (
+    turn: Open,
+    info: TurnInfo,
+    ending: FluxEvent.EndOfTurn["ending"],
+    receivedAt: number,
+    raw?: unknown
+  ): FluxEvent.EndOfTurn => {
+    open = undefined
+    const minimum = options.settings().minConfidence
+    const common = fields(turn.number, info, receivedAt, raw)
+    return {
+      type: "EndOfTurn",
+      ...common,
+      ending,
+      ...(info.trigger == null || ending !== "confirmed" ? {} : { trigger: info.trigger }),
+      accepted: minimum === 0 || (common.averageConfidence ?? 0) > minimum
+    }
+  }
+
+  const close = (ending: "closed" | "lost", receivedAt: number): Array<FluxEvent.TurnEvent> => {
+    if (open === undefined) return []
+    const turn = open
+    endedEarly = turn.latest
+    return [end(turn, turn.latest, ending, receivedAt)]
+  }
+
+  const take = (received: TurnInfo, receivedAt: number, raw?: unknown): Array<FluxEvent.TurnEvent> => {
+    const events: Array<FluxEvent.TurnEvent> = []
+    // Flux went on to another turn and never ended this one
+    if (open !== undefined && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
+
+    const info = open === undefined ? withoutEnded(received, endedEarly) : received
+    if (open === undefined) {
+      if (!opens(info)) return events
+      const isStart = info.event === "StartOfTurn"
+      events.push(start(info, receivedAt, !isStart, raw))
+      if (isStart) return events
+    }
+    const turn = open
+    if (turn === undefined) return events
+
+    if (info.transcript !== "" || turn.latest.transcript === "") turn.latest = info
+    switch (info.event) {
+      case "EndOfTurn": {
+        // an empty end must not swallow the words that were there
+        const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
+        events.push(end(turn, final, "confirmed", receivedAt, raw))
+        break
+      }
+      case "StartOfTurn":
+        events.push({ type: "Update", ...fields(turn.number, info, receivedAt, raw) })
+        break
+      default:
+        events.push({ type: info.event, ...fields(turn.number, info, receivedAt, raw) })
+    }
+    return events
+  }
+
+  return { take, close }
+}
+
+type TurnFields = Omit<FluxEvent.Update, "type">
+
+const toWord = (word: Word): FluxEvent.Word => ({
+  word: word.word,
+  confidence: word.confidence,
+  ...(word.start == null ? {} : { start: word.start }),
+  ...(word.end == null ? {} : { end: word.end })
+})
+
+const meanConfidence = (words: ReadonlyArray<Word>): number | undefined =>
+  words.length === 0 ? undefined : words.reduce((sum, word) => sum + word.confidence, 0) / words.length
+
+/**
+ * A turn that was ended here may go on at Flux: its transcript is cumulative, so what was reported already is taken
+ * off, and only new words open another turn.
+ */
+const withoutEnded = (info: TurnInfo, ended: TurnInfo | undefined): TurnInfo => {
+  if (ended === undefined || ended.turn_index !== info.turn_index || ended.transcript === "") return info
+  if (!info.transcript.startsWith(ended.transcript)) return info
+  return {
+    ...info,
+    event: info.event === "StartOfTurn" ? "Update" : info.event,
+    transcript: info.transcript.slice(ended.transcript.length).trimStart(),
+    words: info.words.slice(ended.words.length),
+    audio_window_start: ended.audio_window_end
+  }
+}

@@ -1,0 +1,530 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as FakeTransport from "../src/FakeTransport.ts"
+import * as FluxError from "../src/FluxError.ts"
+import type { FluxEvent } from "../src/FluxEvent.ts"
+import * as FluxSession from "../src/FluxSession.ts"
+import * as FluxSettings from "../src/FluxSettings.ts"
+import { connected, turnInfo } from "./support/wire.ts"
+
+const settingsOf = (patch: FluxSettings.SettingsPatch = {}): FluxSettings.Settings =>
+  Result.getOrThrow(FluxSettings.resolve(FluxSettings.defaults, patch))
+const settings = settingsOf()
+const chunk = (millis: number): Uint8Array => new Uint8Array(32 * millis)
+const start = turnInfo({ event: "StartOfTurn", transcript: "hello" })
+const update = turnInfo({ event: "Update", transcript: "hello there", end: 0.48 })
+
+/** A server that says Connected, opens a turn at the first audio, and ends cleanly at CloseStream. */
+const polite: FakeTransport.Peer = {
+  opened: (server) => server.say(connected),
+  received: (frame, server) =>
+    frame.dataType === "UTF8" ? server.end : Effect.andThen(server.say(start), server.say(update))
+}
+/** The same, but it opens no turn. */
+const quiet: FakeTransport.Peer = {
+  ...polite,
+  received: (frame, server) => (frame.dataType === "UTF8" ? server.end : Effect.void)
+}
+const withPeer = (peer: FakeTransport.Peer) => Effect.provide(FakeTransport.layerPeer(() => peer))
+
+const entries = Effect.flatMap(FakeTransport.FakeTransport, (fake) => fake.entries)
+/** What reached the server, without the audio: `open`, `text CloseStream`, `end`, `disconnect Success`. */
+const steps = Effect.map(entries, (all) =>
+  all.flatMap((entry) =>
+    entry.what === "audio" || entry.what === "open" ? (entry.what === "open" ? ["open"] : []) : [
+      `${entry.what} ${entry.what === "text" ? JSON.parse(entry.detail).type : entry.detail}`.trim()
+    ]
+  ))
+const audioTimes = Effect.map(entries, (all) => all.filter((entry) => entry.what === "audio").map((entry) => entry.at))
+
+const summary = (event: FluxEvent): string => {
+  switch (event.type) {
+    case "EndOfTurn":
+      return `EndOfTurn ${event.turn} ${event.ending}: ${event.transcript}`
+    case "StartOfTurn":
+    case "Update":
+      return `${event.type} ${event.turn}: ${event.transcript}`
+    case "Warning":
+      return `Warning ${event.code}`
+    default:
+      return event.type
+  }
+}
+
+/** Runs a session whose events are collected; the outcome tells them and how the stream ended. */
+const collect = <E, R>(stream: Stream.Stream<FluxEvent, E, R>) =>
+  Effect.gen(function*() {
+    const seen: Array<string> = []
+    const exit = yield* Effect.exit(Stream.runForEach(stream, (event) => Effect.sync(() => void seen.push(summary(event)))))
+    return { seen, exit }
+  })
+
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+const errorOf = (exit: Exit.Exit<unknown, unknown>): FluxError.FluxError | undefined => {
+  const error = Exit.findErrorOption(exit)
+  return error._tag === "Some" && error.value instanceof FluxError.FluxError ? error.value : undefined
+}
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => errorOf(exit)?.reason
+const options = { settings, id: "call" }
+
+describe("FluxSession: bounds", () => {
+  const timesOut = (peer: FakeTransport.Peer, seconds: number, audio: Stream.Stream<Uint8Array> = Stream.never) =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(audio, options)))
+      yield* TestClock.adjust(seconds * 1000 - 1)
+      assert.isUndefined(fiber.pollUnsafe(), "not before its bound")
+      yield* TestClock.adjust(1)
+      assert.isDefined(fiber.pollUnsafe(), "at its bound")
+      return yield* Fiber.join(fiber)
+    }).pipe(withPeer(peer))
+
+  it.effect("opening has 15 s for the response headers", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* timesOut({ ...polite, accept: Effect.never }, 15)
+      assert.deepInclude(reasonOf(exit), { _tag: "ConnectTimeout", stage: "open", seconds: 15 })
+    }))
+
+  it.effect("Flux has 10 s to say Connected, from the headers on", () =>
+    Effect.gen(function*() {
+      const peer = { ...polite, accept: Effect.sleep("4 seconds"), opened: () => Effect.void }
+      const { exit } = yield* timesOut(peer, 14)
+      assert.deepInclude(reasonOf(exit), { _tag: "ConnectTimeout", stage: "connected", seconds: 10 })
+    }))
+
+  it.effect("the tail has 15 s after CloseStream; the words so far are promoted and the end is a normal one", () =>
+    Effect.gen(function*() {
+      const peer = { ...polite, received: (frame: { dataType: string }, server: FakeTransport.Server) =>
+        frame.dataType === "UTF8" ? Effect.void : Effect.andThen(server.say(start), server.say(update)) }
+      const { exit, seen } = yield* timesOut(peer, 15, Stream.make(chunk(80)))
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(seen, [
+        "Connected",
+        "StartOfTurn 0: hello",
+        "Update 0: hello there",
+        "Warning DRAIN_TIMEOUT",
+        "EndOfTurn 0 closed: hello there",
+        "Disconnected"
+      ])
+    }))
+
+  it.effect("a frame that stays unwritten for 5 s fails the session", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* timesOut({ ...quiet, received: () => Effect.never }, 5, Stream.make(chunk(80)))
+      assert.deepInclude(reasonOf(exit), { _tag: "SendTimeout", seconds: 5 })
+    }))
+
+  it.effect("each step of disconnecting has 2 s, whatever hangs", () =>
+    Effect.gen(function*() {
+      const hung = { ...quiet, ended: () => Effect.never, released: Effect.never }
+      const { exit } = yield* timesOut(hung, 4, Stream.empty)
+      assert.isTrue(Exit.isSuccess(exit))
+    }))
+
+  it.effect("closing the scope on a server that hangs ends within three steps", () =>
+    Effect.gen(function*() {
+      const stuck = yield* Deferred.make<void>()
+      const peer: FakeTransport.Peer = {
+        ...quiet,
+        received: () => Effect.andThen(Deferred.succeed(stuck, undefined), Effect.never),
+        released: Effect.never
+      }
+      yield* Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const session = yield* FluxSession.open(settings).pipe(Scope.provide(scope))
+        yield* session.send(chunk(80))
+        yield* Deferred.await(stuck)
+        const closing = yield* fork(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust(3999)
+        assert.isUndefined(closing.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.isDefined(closing.pollUnsafe())
+      }).pipe(withPeer(peer))
+    }))
+})
+
+describe("FluxSession: order of closing", () => {
+  it.effect("end of audio: CloseStream, the tail, the body's end, disconnect", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.make(chunk(80)), options))
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
+    }).pipe(withPeer(polite)))
+
+  it.effect("the body is not ended before the server has: that would cut the tail", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), options)))
+      yield* TestClock.adjust(2999)
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream"])
+      yield* TestClock.adjust(1)
+      const { seen } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(seen.slice(-2), ["EndOfTurn 0 confirmed: hello there friend", "Disconnected"])
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) =>
+        frame.dataType === "BINARY"
+          ? Effect.andThen(server.say(start), server.say(update))
+          : Effect.asVoid(Effect.forkDetach(Effect.delay(
+            Effect.andThen(server.say(turnInfo({ event: "EndOfTurn", transcript: "hello there friend" })), server.end),
+            "3 seconds"
+          )))
+    })))
+
+  it.effect("ModelStreamError after CloseStream is a normal end", () =>
+    Effect.gen(function*() {
+      const { exit, seen } = yield* collect(FluxSession.transcribe(Stream.make(chunk(80)), options))
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.include(seen, "EndOfTurn 0 closed: hello there")
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) =>
+        frame.dataType === "BINARY"
+          ? Effect.andThen(server.say(start), server.say(update))
+          : server.fail(new FluxError.ModelStreamError({ detail: "closed" }))
+    })))
+
+  it.effect("a lost connection after CloseStream, in an open turn, is no normal end", () =>
+    Effect.gen(function*() {
+      const { exit, seen } = yield* collect(FluxSession.transcribe(Stream.make(chunk(80)), options))
+      assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost" })
+      assert.include(seen, "EndOfTurn 0 lost: hello there")
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) =>
+        frame.dataType === "BINARY"
+          ? Effect.andThen(server.say(start), server.say(update))
+          : server.fail(new FluxError.ConnectionLost({ detail: "reset" }))
+    })))
+
+  it.effect("a reader that fails: the turn is lost, then the error; nothing is sent, all is freed", () =>
+    Effect.gen(function*() {
+      const audio = Stream.concat(Stream.make(chunk(80)), Stream.never)
+      const { exit, seen } = yield* collect(FluxSession.transcribe(audio, options))
+      assert.deepInclude(reasonOf(exit), { _tag: "ModelStreamError", detail: "container died" })
+      assert.deepStrictEqual(seen, [
+        "Connected",
+        "StartOfTurn 0: hello",
+        "Update 0: hello there",
+        "EndOfTurn 0 lost: hello there",
+        "Disconnected"
+      ])
+      assert.deepStrictEqual(yield* steps, ["open", "disconnect Failure"])
+    }).pipe(withPeer({
+      ...polite,
+      received: (_, server) =>
+        Effect.andThen(
+          Effect.andThen(server.say(start), server.say(update)),
+          server.fail(new FluxError.ModelStreamError({ detail: "container died" }))
+        )
+    })))
+
+  it.effect("a server that ends in mid-session is a lost connection, with its request id", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.never, options))
+      const error = errorOf(exit)
+      assert.strictEqual(error?.reason._tag, "ConnectionLost")
+      assert.strictEqual(error?.stage, "streaming")
+      assert.strictEqual(error?.requestId, "fake-0")
+    }).pipe(withPeer({ ...polite, opened: (server) => Effect.andThen(server.say(connected), server.end) })))
+
+  it.effect("Flux's Error ends the session with its code", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.never, options))
+      assert.deepInclude(reasonOf(exit), { _tag: "FluxFatal", code: "INTERNAL_SERVER_ERROR" })
+    }).pipe(withPeer({
+      ...polite,
+      opened: (server) =>
+        Effect.andThen(
+          server.say(connected),
+          server.say(JSON.stringify({ type: "Error", sequence_id: 1, code: "INTERNAL_SERVER_ERROR", description: "x" }))
+        )
+    })))
+
+  it.effect("an audio source that fails: its words are drained and promoted, then its own error", () =>
+    Effect.gen(function*() {
+      const audio = Stream.concat(Stream.make(chunk(80)), Stream.fail("microphone unplugged"))
+      const { exit, seen } = yield* collect(FluxSession.transcribe(audio, options))
+      assert.deepStrictEqual(exit, Exit.fail("microphone unplugged"))
+      assert.deepStrictEqual(seen.slice(-2), ["EndOfTurn 0 closed: hello there", "Disconnected"])
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
+    }).pipe(withPeer(polite)))
+
+  it.effect("a source that dies is not swallowed", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.die("bug"), options))
+      assert.isTrue(Exit.hasDies(exit))
+    }).pipe(withPeer(polite)))
+
+  it.effect("interruption: CloseStream, no waiting for the tail, disconnect", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.concat(Stream.make(chunk(80)), Stream.never), options)))
+      yield* TestClock.adjust(0)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "disconnect Failure"])
+    }).pipe(withPeer({ ...polite, received: () => Effect.void })))
+
+  it.effect("a consumer that takes one event and leaves closes the session", () =>
+    Effect.gen(function*() {
+      yield* FluxSession.transcribe(Stream.never, options).pipe(Stream.take(1), Stream.runDrain)
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "disconnect Failure"])
+    }).pipe(withPeer(quiet)))
+
+  it.effect("interruption while opening frees what was begun", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.never, options)))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* steps, ["open", "disconnect Failure"])
+    }).pipe(withPeer({ accept: Effect.never })))
+})
+
+describe("FluxSession: the silence watchdog", () => {
+  const talk = Effect.fnUntraced(function*(chunkMillis: number) {
+    const session = yield* FluxSession.open(settings)
+    yield* session.connected
+    yield* session.send(chunk(chunkMillis))
+    yield* TestClock.adjust(0)
+    return session
+  })
+  const silenceAfter = (offered: number) =>
+    Effect.map(audioTimes, (times) => times.slice(offered))
+  /** A turn that never ends by itself. */
+  const opensTurn: FakeTransport.Peer = {
+    ...polite,
+    received: (frame, server) => (frame.dataType === "UTF8" ? server.end : server.say(update))
+  }
+
+  it.effect("first frame 500 ms after the last chunk, then one every 80 ms", () =>
+    Effect.gen(function*() {
+      yield* talk(80)
+      yield* TestClock.adjust(499)
+      assert.deepStrictEqual(yield* silenceAfter(1), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* silenceAfter(1), [500])
+      yield* TestClock.adjust(240)
+      assert.deepStrictEqual(yield* silenceAfter(1), [500, 580, 660, 740])
+      const silence = (yield* entries).at(-1)
+      assert.strictEqual(silence?.detail, "2560")
+    }).pipe(withPeer(opensTurn)))
+
+  it.effect("a source of 400 ms chunks is given twice its chunk", () =>
+    Effect.gen(function*() {
+      yield* talk(400)
+      yield* TestClock.adjust(799)
+      assert.deepStrictEqual(yield* silenceAfter(5), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* silenceAfter(5), [800])
+    }).pipe(withPeer(opensTurn)))
+
+  it.effect("stops when audio comes again, and waits anew", () =>
+    Effect.gen(function*() {
+      const session = yield* talk(80)
+      yield* TestClock.adjust(580)
+      yield* session.send(chunk(80))
+      yield* TestClock.adjust(499)
+      assert.deepStrictEqual(yield* silenceAfter(1), [500, 580, 580])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual((yield* silenceAfter(1)).at(-1), 1080)
+    }).pipe(withPeer(opensTurn)))
+
+  it.effect("keeps still outside a turn", () =>
+    Effect.gen(function*() {
+      yield* talk(80)
+      yield* TestClock.adjust("9 seconds")
+      assert.deepStrictEqual(yield* silenceAfter(1), [])
+    }).pipe(withPeer(quiet)))
+
+  it.effect("keeps still while the server does not take what was offered", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      yield* talk(80).pipe(Scope.provide(scope))
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(yield* silenceAfter(1), [])
+      const closing = yield* fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+    }).pipe(withPeer({
+      ...polite,
+      opened: (server) => Effect.andThen(server.say(connected), server.say(update)),
+      received: () => Effect.never
+    })))
+
+  it.effect("at the cap of eotTimeoutMs + 5 s the turn ends and the session lives", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings)
+      const seen: Array<string> = []
+      yield* fork(Stream.runForEach(FluxSession.events(session, options), (event) =>
+        Effect.sync(() => void seen.push(summary(event)))))
+      yield* session.connected
+      yield* session.send(chunk(80))
+      // 10 s of silence are 125 frames: the last is sent at 500 + 124 * 80 ms, and 80 ms later it is over
+      yield* TestClock.adjust(500 + 125 * 80 - 1)
+      assert.strictEqual((yield* silenceAfter(1)).length, 125)
+      assert.deepStrictEqual(seen.filter((line) => line.startsWith("EndOfTurn")), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(seen.filter((line) => line.startsWith("EndOfTurn")), ["EndOfTurn 0 closed: hello there"])
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* silenceAfter(1)).length, 125)
+      assert.strictEqual(yield* session.status, "ready")
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) => (frame.dataType === "UTF8" ? server.end : server.say(update))
+    })))
+})
+
+describe("FluxSession: ends and consumers", () => {
+  it.effect("finish: silence goes on until Flux ends the turn, then CloseStream", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), { ...options, finish: "silence" })))
+      yield* TestClock.adjust("20 seconds")
+      const { seen } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(seen.slice(-2), ["EndOfTurn 0 confirmed: hello there", "Disconnected"])
+      // the chunk at 0, ten frames of silence from 0 on every 80 ms
+      assert.deepStrictEqual(yield* audioTimes, [0, ...Array.from({ length: 10 }, (_, i) => i * 80)])
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let frames = 0
+      return {
+        ...polite,
+        received: (frame, server) => {
+          if (frame.dataType === "UTF8") return server.end
+          frames += 1
+          return server.say(
+            frames === 11
+              ? turnInfo({ event: "EndOfTurn", transcript: "hello there", end: frames * 0.08 })
+              : turnInfo({ event: "Update", transcript: "hello there", end: frames * 0.08 })
+          )
+        }
+      }
+    }))))
+
+  it.effect("finish: silence gives up at eotTimeoutMs + 2 s", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), { ...options, finish: "silence" })))
+      yield* TestClock.adjust(6999)
+      assert.deepStrictEqual(yield* steps, ["open"])
+      yield* TestClock.adjust(41)
+      assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
+      yield* Fiber.join(fiber)
+    }).pipe(withPeer(polite)))
+
+  it.effect("a consumer slower than every bound hears every change of turn, and the session lives", () =>
+    Effect.gen(function*() {
+      const turns = 5
+      const seen: Array<string> = []
+      const audio = Stream.fromIterable(Array.from({ length: turns }, () => chunk(80))).pipe(
+        Stream.mapEffect((pcm) => Effect.delay(Effect.succeed(pcm), "2 seconds"))
+      )
+      const fiber = yield* fork(
+        FluxSession.transcribe(audio, options).pipe(
+          Stream.runForEach((event) =>
+            Effect.delay(Effect.sync(() => void seen.push(summary(event))), "60 seconds")
+          ),
+          Effect.exit
+        )
+      )
+      yield* TestClock.adjust("30 minutes")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(fiber)))
+      const changes = seen.filter((line) => /^(StartOfTurn|EndOfTurn)/.test(line))
+      assert.deepStrictEqual(
+        changes,
+        Array.from({ length: turns }, (_, i) => [`StartOfTurn ${i}: a`, `EndOfTurn ${i} confirmed: a b c`]).flat()
+      )
+      // of two Updates in a row that waited, the first was superseded
+      assert.include(seen, "Update 4: a b c")
+      assert.notInclude(seen, "Update 4: a b")
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let turn = -1
+      return {
+        ...polite,
+        received: (frame, server) => {
+          if (frame.dataType === "UTF8") return server.end
+          turn += 1
+          const say = (event: string, transcript: string) => server.say(turnInfo({ event, turn, transcript }))
+          return say("StartOfTurn", "a").pipe(
+            Effect.andThen(say("Update", "a b")),
+            Effect.andThen(say("Update", "a b c")),
+            Effect.andThen(say("EndOfTurn", "a b c"))
+          )
+        }
+      }
+    }))))
+
+  it.effect("a consumer that never reads makes it overflow, not grow", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings)
+      yield* session.send(chunk(80))
+      const error = yield* Effect.flip(session.finish)
+      assert.deepInclude(error.reason, { _tag: "BufferOverflow", buffer: "events", limit: 4096 })
+    }).pipe(withPeer({
+      ...polite,
+      received: (_, server) =>
+        Effect.forEach(Array.from({ length: 2100 }, (_, turn) => turn), (turn) =>
+          Effect.andThen(
+            server.say(turnInfo({ event: "StartOfTurn", turn, transcript: "a" })),
+            server.say(turnInfo({ event: "EndOfTurn", turn, transcript: "a" }))
+          ), { discard: true })
+    })))
+
+  it.effect("audio sent before Connected waits, in order, and nothing goes out before it", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings)
+      yield* session.send(chunk(80))
+      yield* session.send(chunk(40))
+      assert.isTrue(session.offerUnsafe(chunk(40)))
+      yield* TestClock.adjust(2999)
+      assert.deepStrictEqual(yield* audioTimes, [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* audioTimes, [3000, 3000])
+    }).pipe(withPeer({ ...quiet, opened: (server) => Effect.delay(server.say(connected), "3 seconds") })))
+
+  it.effect("a full outbox suspends the sender and refuses the callback", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settingsOf({ outboxLimit: 5120 }))
+      yield* session.send(chunk(160))
+      assert.isFalse(session.offerUnsafe(chunk(10)))
+      const waiting = yield* fork(session.send(chunk(80)))
+      yield* TestClock.adjust(999)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isDefined(waiting.pollUnsafe())
+      yield* session.finish
+      assert.strictEqual((yield* audioTimes).length, 3)
+    }).pipe(withPeer({ ...quiet, opened: (server) => Effect.delay(server.say(connected), "1 second") })))
+
+  it.effect("what is broken is a Warning with its field, what is unknown passes, and the call lives", () =>
+    Effect.gen(function*() {
+      const events: Array<FluxEvent> = []
+      yield* Stream.runForEach(FluxSession.transcribe(Stream.make(chunk(80)), options), (event) =>
+        Effect.sync(() => void events.push(event)))
+      const warnings = events.flatMap((event) => (event.type === "Warning" ? [event.description] : []))
+      assert.strictEqual(warnings.length, 2)
+      assert.match(warnings[0] ?? "", /not JSON/)
+      assert.match(warnings[1] ?? "", /TurnInfo.*audio_window_end/)
+      const unknown = events.flatMap((event) => (event.type === "Unrecognized" ? [event.messageType] : []))
+      assert.deepStrictEqual(unknown, ["Metadata", "TurnInfo TurnPondered"])
+    }).pipe(withPeer({
+      ...quiet,
+      opened: (server) =>
+        Effect.forEach([
+          connected,
+          "}",
+          turnInfo({ event: "Update", extra: { audio_window_end: "soon" } }),
+          JSON.stringify({ type: "Metadata", duration: 3 }),
+          turnInfo({ event: "TurnPondered" })
+        ], server.say, { discard: true })
+    })))
+
+  it.effect("an unreadable Connected fails the session", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.never, options))
+      assert.deepInclude(reasonOf(exit), { _tag: "MalformedFrame" })
+    }).pipe(withPeer({ ...quiet, opened: (server) => server.say(JSON.stringify({ type: "Connected" })) })))
+})
