@@ -27,8 +27,9 @@ export interface Turns {
 interface Open {
   readonly number: number
   readonly index: number
-  /** The last message that had words, else the last one. */
+  /** The last message that had words, else the last one; and as Flux sent it. */
   latest: TurnInfo
+  received: TurnInfo
 }
 
 /** Whether a message, coming when no turn is open, opens one. Updates without text flow outside speech too. */
@@ -61,13 +62,12 @@ export const make = (options: TurnOptions): Turns => {
     }
   }
 
-  const start = (info: TurnInfo, receivedAt: number, implied: boolean, raw: unknown): FluxEvent.StartOfTurn => {
-    open = { number: next, index: info.turn_index, latest: info }
+  const start = (turn: Open, receivedAt: number, implied: boolean, raw: unknown): FluxEvent.StartOfTurn => {
+    open = turn
     next += 1
-    endedEarly = undefined
     return {
       type: "StartOfTurn",
-      ...fields(open.number, info, receivedAt, raw),
+      ...fields(turn.number, turn.latest, receivedAt, raw),
       interrupts: options.settings().shouldInterrupt,
       implied
     }
@@ -95,7 +95,7 @@ export const make = (options: TurnOptions): Turns => {
   const close = (ending: "closed" | "lost", receivedAt: number): Array<FluxEvent.TurnEvent> => {
     if (open === undefined) return []
     const turn = open
-    endedEarly = turn.latest
+    endedEarly = turn.received
     return [end(turn, turn.latest, ending, receivedAt)]
   }
 
@@ -104,17 +104,19 @@ export const make = (options: TurnOptions): Turns => {
     // Flux went on to another turn and never ended this one
     if (open !== undefined && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
 
-    const info = open === undefined ? withoutEnded(received, endedEarly) : received
+    const info = withoutEnded(received, endedEarly)
+    const turn = open ?? { number: next, index: info.turn_index, latest: info, received }
     if (open === undefined) {
       if (!opens(info)) return events
       const isStart = info.event === "StartOfTurn"
-      events.push(start(info, receivedAt, !isStart, raw))
+      events.push(start(turn, receivedAt, !isStart, raw))
       if (isStart) return events
     }
-    const turn = open
-    if (turn === undefined) return events
 
-    if (info.transcript !== "" || turn.latest.transcript === "") turn.latest = info
+    if (info.transcript !== "" || turn.latest.transcript === "") {
+      turn.latest = info
+      turn.received = received
+    }
     switch (info.event) {
       case "EndOfTurn": {
         // an empty end must not swallow the words that were there

@@ -1,0 +1,143 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as FluxSettings from "../src/FluxSettings.ts"
+import { profiles } from "../src/FluxTransport.ts"
+
+const resolve = (patch: FluxSettings.SettingsPatch, capabilities?: (typeof profiles)[keyof typeof profiles]) =>
+  FluxSettings.resolve(FluxSettings.defaults, patch, capabilities)
+const issues = (patch: FluxSettings.SettingsPatch, capabilities?: (typeof profiles)[keyof typeof profiles]): Array<string> => {
+  const result = resolve(patch, capabilities)
+  if (Result.isSuccess(result)) return []
+  const { reason } = result.failure
+  return reason._tag === "InvalidSettings" ? reason.issues.map((issue) => `${issue.setting}: ${issue.problem}`) : [reason._tag]
+}
+const query = (patch: FluxSettings.SettingsPatch): string => FluxSettings.query(Result.getOrThrow(resolve(patch)))
+/** Protocol 1.3, to the letter. */
+const pair = "[a-zA-Z0-9][A-Za-z0-9_-]*=(?:[A-Za-z0-9._~\\-]|%[0-9A-Fa-f]{2})+"
+const legal = new RegExp(`^${pair}(?:&${pair})*$`)
+
+describe("FluxSettings.query", () => {
+  it("is the protocol's example", () => {
+    assert.strictEqual(
+      query({ eotThreshold: 0.7, keyterm: ["customer service", "SageMaker"], tag: ["demo"] }),
+      "model=flux-general-en&encoding=linear16&sample_rate=16000&eot_threshold=0.7&keyterm=customer%20service&keyterm=SageMaker&tag=demo"
+    )
+  })
+
+  it("spells booleans in lower case, and takes locale tags back to their base, once", () => {
+    assert.strictEqual(
+      query({ model: "flux-general-multi", languageHints: ["de-CH", "de", "en_US"], mipOptOut: true }),
+      "model=flux-general-multi&encoding=linear16&sample_rate=16000&language_hint=de&language_hint=en&mip_opt_out=true"
+    )
+  })
+
+  it.prop("is legal for any terms, and gives them back", [Schema.Array(Schema.String)], ([terms]) => {
+    const result = resolve({ keyterm: terms })
+    if (Result.isFailure(result)) return
+    const text = FluxSettings.query(result.success)
+    assert.match(text, legal)
+    assert.isAtMost(text.length, 2048)
+    assert.deepStrictEqual(new URLSearchParams(text).getAll("keyterm"), terms)
+  }, { arbitrary: { runs: 300, seed: "query" } })
+
+  it("encodes what encodeURIComponent leaves", () => {
+    assert.match(query({ keyterm: ["O'Brien (CEO)!*"] }), /keyterm=O%27Brien%20%28CEO%29%21%2A$/)
+  })
+})
+
+describe("FluxSettings.resolve", () => {
+  it("names every broken rule", () => {
+    const found = issues({ eotThreshold: 0.4, eagerEotThreshold: 0.95, eotTimeoutMs: 20, keyterm: [" "], sampleRate: 11_025 })
+    assert.deepStrictEqual(found.map((issue) => issue.split(":")[0]), [
+      "sampleRate",
+      "eotThreshold",
+      "eagerEotThreshold",
+      "eotTimeoutMs",
+      "eagerEotThreshold",
+      "keyterm"
+    ])
+  })
+
+  const refused: ReadonlyArray<readonly [string, FluxSettings.SettingsPatch, RegExp]> = [
+    ["eager above eot", { eotThreshold: 0.6, eagerEotThreshold: 0.7 }, /^eagerEotThreshold: .*above eotThreshold/],
+    ["eager above Flux's default eot", { eagerEotThreshold: 0.75 }, /^eagerEotThreshold: .*0\.7, Flux's default/],
+    ["300 keyterms", { keyterm: Array.from({ length: 300 }, (_, i) => `t${i}`) }, /^keyterm: at most 100 terms, got 300/],
+    ["a keyterm of 101 characters", { keyterm: ["x".repeat(101)] }, /^keyterm: term 1 is longer than 100/],
+    ["a query that is too long", { keyterm: Array.from({ length: 40 }, () => "x".repeat(60)) }, /^keyterm: .*2048/],
+    ["language hints on the English model", { languageHints: ["en"] }, /^languageHints: only flux-general-multi/],
+    ["an unknown language", { model: "flux-general-multi", languageHints: ["xx"] }, /^languageHints: unknown: xx/],
+    ["numerals on a bundle without them", { numerals: true }, /^numerals: .*flux-english-20260311/],
+    ["half a surrogate pair", { keyterm: ["\ud800"] }, /surrogate/],
+    ["an empty tag", { tag: [""] }, /^tag: /],
+    ["a negative duration", { openTimeout: "-1 seconds" }, /^openTimeout: must be a positive/],
+    ["minConfidence above 1", { minConfidence: 1.5 }, /^minConfidence: must be between 0 and 1/]
+  ]
+  for (const [name, patch, expected] of refused) {
+    it(`refuses ${name}`, () => {
+      const found = issues(patch)
+      assert.isTrue(found.some((issue) => expected.test(issue)), found.join(" | "))
+    })
+  }
+
+  it("refuses what types would forbid, by name", () => {
+    assert.match(issues(JSON.parse(`{"encoding":"opus"}`)).join(), /^encoding: /)
+    assert.match(issues(JSON.parse(`{"colour":"red"}`)).join(), /^colour: /)
+  })
+
+  it("takes what a wider profile allows", () => {
+    const patch: FluxSettings.SettingsPatch = { eotThreshold: 1, eotTimeoutMs: 60_000, numerals: true, redact: "numbers" }
+    assert.strictEqual(issues(patch).length, 4)
+    assert.deepStrictEqual(issues(patch, profiles["hosted-2026-09"]), [])
+  })
+
+  it("a patch: absent means unchanged, null means the default", () => {
+    const base = Result.getOrThrow(resolve({ eotThreshold: 0.8, keyterm: ["a"], openTimeout: "1 second" }))
+    const next = Result.getOrThrow(FluxSettings.resolve(base, { eotThreshold: null, openTimeout: null, tag: ["x"] }))
+    assert.isFalse("eotThreshold" in next)
+    assert.deepStrictEqual(next.keyterm, ["a"])
+    assert.strictEqual(Duration.toMillis(next.openTimeout), 15_000)
+  })
+})
+
+describe("FluxSettings", () => {
+  it.effect("reads FLUX_*, and a wrong value is an error", () =>
+    Effect.gen(function*() {
+      const provide = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))
+      const read = Effect.flatMap(FluxSettings.FluxSettings, (settings) => settings.get)
+      const settings = yield* read.pipe(
+        Effect.provide(FluxSettings.layerConfig()),
+        Effect.provide(provide({
+          FLUX_EOT_THRESHOLD: "0.8",
+          FLUX_KEYTERM: "customer service,SageMaker",
+          FLUX_OPEN_TIMEOUT: "3 seconds",
+          FLUX_MIP_OPT_OUT: "true"
+        }))
+      )
+      assert.strictEqual(settings.eotThreshold, 0.8)
+      assert.deepStrictEqual(settings.keyterm, ["customer service", "SageMaker"])
+      assert.strictEqual(Duration.toMillis(settings.openTimeout), 3000)
+      assert.strictEqual(settings.mipOptOut, true)
+      const error = yield* Effect.flip(
+        read.pipe(Effect.provide(FluxSettings.layerConfig()), Effect.provide(provide({ FLUX_EOT_THRESHOLD: "high" })))
+      )
+      assert.instanceOf(error, Config.ConfigError)
+      assert.include(String(error), "EOT_THRESHOLD")
+    }))
+
+  it.effect("an update reaches those who watch; a bad one changes nothing", () =>
+    Effect.gen(function*() {
+      const settings = yield* FluxSettings.FluxSettings
+      const watching = yield* Effect.forkChild(Stream.runCollect(Stream.take(settings.changes, 2)), { startImmediately: true })
+      yield* Effect.flip(settings.update({ eotThreshold: 7 }))
+      yield* settings.update({ eotThreshold: 0.6 })
+      const seen = yield* Fiber.join(watching)
+      assert.deepStrictEqual(seen.map((one) => one.eotThreshold), [undefined, 0.6])
+    }).pipe(Effect.provide(FluxSettings.layer())))
+})

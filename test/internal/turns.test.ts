@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import type { TurnEvent } from "../../src/FluxEvent.ts"
+import * as FluxMessage from "../../src/FluxMessage.ts"
+import * as turns from "../../src/internal/turns.ts"
+import { turnInfo, type TurnInfoFields } from "../support/wire.ts"
+
+const infoOf = (fields: TurnInfoFields): FluxMessage.TurnInfo => {
+  const message = FluxMessage.parse(turnInfo(fields))
+  if (message.type !== "TurnInfo") throw new Error(JSON.stringify(message))
+  return message
+}
+type Model = "flux-general-en" | "flux-general-multi"
+const make = (minConfidence = 0, model: Model = "flux-general-en") =>
+  turns.make({ id: "call", settings: () => ({ minConfidence, model, shouldInterrupt: true }) })
+const short = (event: TurnEvent): string => {
+  const flags = event.type === "StartOfTurn" && event.implied ? " implied" : event.type === "EndOfTurn" ? ` ${event.ending}` : ""
+  return `${event.type}${flags} ${event.turn} ${event.transcript}`.trim()
+}
+const feed = (reducer: turns.Turns, all: ReadonlyArray<TurnInfoFields>): Array<string> =>
+  all.flatMap((fields) => reducer.take(infoOf(fields), 0).map(short))
+
+describe("turns", () => {
+  it("passes a turn as protocol 4 describes it", () => {
+    assert.deepStrictEqual(
+      feed(make(), [
+        { event: "Update" },
+        { event: "StartOfTurn", transcript: "a" },
+        { event: "Update", transcript: "a b" },
+        { event: "EagerEndOfTurn", transcript: "a b" },
+        { event: "TurnResumed", transcript: "a b" },
+        { event: "EndOfTurn", transcript: "a b c" },
+        { event: "Update", turn: 1 },
+        { event: "StartOfTurn", turn: 1, transcript: "d" },
+        { event: "EndOfTurn", turn: 1, transcript: "d e" }
+      ]),
+      [
+        "StartOfTurn 0 a",
+        "Update 0 a b",
+        "EagerEndOfTurn 0 a b",
+        "TurnResumed 0 a b",
+        "EndOfTurn confirmed 0 a b c",
+        "StartOfTurn 1 d",
+        "EndOfTurn confirmed 1 d e"
+      ]
+    )
+  })
+
+  it("text without a StartOfTurn implies one", () => {
+    assert.deepStrictEqual(feed(make(), [{ event: "Update", transcript: "a" }, { event: "EndOfTurn", transcript: "a b" }]), [
+      "StartOfTurn implied 0 a",
+      "Update 0 a",
+      "EndOfTurn confirmed 0 a b"
+    ])
+    assert.deepStrictEqual(feed(make(), [{ event: "EndOfTurn", transcript: "a" }]), [
+      "StartOfTurn implied 0 a",
+      "EndOfTurn confirmed 0 a"
+    ])
+  })
+
+  it("a repeated StartOfTurn is an Update, an empty EndOfTurn outside a turn is nothing", () => {
+    assert.deepStrictEqual(
+      feed(make(), [
+        { event: "EndOfTurn" },
+        { event: "StartOfTurn", transcript: "a" },
+        { event: "StartOfTurn", transcript: "a b" },
+        { event: "EndOfTurn", transcript: "a b" }
+      ]),
+      ["StartOfTurn 0 a", "Update 0 a b", "EndOfTurn confirmed 0 a b"]
+    )
+  })
+
+  it("an empty EndOfTurn keeps the words that were there", () => {
+    assert.deepStrictEqual(
+      feed(make(), [{ event: "StartOfTurn", transcript: "a b" }, { event: "Update" }, { event: "EndOfTurn" }]),
+      ["StartOfTurn 0 a b", "Update 0", "EndOfTurn confirmed 0 a b"]
+    )
+  })
+
+  it("a missing EndOfTurn is made up for when the next turn begins", () => {
+    assert.deepStrictEqual(
+      feed(make(), [{ event: "StartOfTurn", transcript: "a" }, { event: "Update", transcript: "a b" }, {
+        event: "StartOfTurn",
+        turn: 1,
+        transcript: "c"
+      }]),
+      ["StartOfTurn 0 a", "Update 0 a b", "EndOfTurn closed 0 a b", "StartOfTurn 1 c"]
+    )
+  })
+
+  it("close promotes the last words once", () => {
+    const reducer = make()
+    feed(reducer, [{ event: "StartOfTurn", transcript: "a" }, { event: "Update", transcript: "a b" }, { event: "Update" }])
+    assert.deepStrictEqual(reducer.close("lost", 0).map(short), ["EndOfTurn lost 0 a b"])
+    assert.deepStrictEqual(reducer.close("lost", 0), [])
+  })
+
+  it("after a turn was ended here, only words that are new open another", () => {
+    const reducer = make()
+    feed(reducer, [{ event: "StartOfTurn", transcript: "a b" }])
+    reducer.close("closed", 0)
+    assert.deepStrictEqual(
+      feed(reducer, [
+        { event: "Update", transcript: "a b" },
+        { event: "Update", transcript: "a b c" },
+        { event: "Update", transcript: "a b c d" },
+        { event: "EndOfTurn", transcript: "a b c d" }
+      ]),
+      ["StartOfTurn implied 1 c", "Update 1 c", "Update 1 c d", "EndOfTurn confirmed 1 c d"]
+    )
+  })
+
+  it("averages word confidences, and accepts only what exceeds the minimum", () => {
+    const words = [{ word: "a", confidence: 0.5 }, { word: "b", confidence: 1 }]
+    const end = (minConfidence: number, extra: object) => {
+      const event = make(minConfidence).take(infoOf({ event: "EndOfTurn", transcript: "a b", extra }), 0)[1]
+      return event?.type === "EndOfTurn" ? { average: event.averageConfidence, accepted: event.accepted } : undefined
+    }
+    assert.deepStrictEqual(end(0, { words }), { average: 0.75, accepted: true })
+    assert.deepStrictEqual(end(0.74, { words }), { average: 0.75, accepted: true })
+    assert.deepStrictEqual(end(0.75, { words }), { average: 0.75, accepted: false })
+    assert.deepStrictEqual(end(0.1, { words: [] }), { average: undefined, accepted: false })
+    assert.deepStrictEqual(end(0, { words: [] }), { average: undefined, accepted: true })
+  })
+
+  it("tells the language: the first that Flux names, English of the English model, else none", () => {
+    const language = (model: Model, extra: object) =>
+      make(0, model).take(infoOf({ event: "StartOfTurn", transcript: "a", extra }), 0)[0]?.language
+    assert.strictEqual(language("flux-general-multi", { languages: ["de", "en"] }), "de")
+    assert.strictEqual(language("flux-general-multi", { languages: [] }), undefined)
+    assert.strictEqual(language("flux-general-multi", {}), undefined)
+    assert.strictEqual(language("flux-general-en", {}), "en")
+  })
+
+  const Step = Schema.Struct({
+    event: FluxMessage.TurnEvent,
+    advance: Schema.Boolean,
+    transcript: Schema.Literals(["", "a", "a b", "a b c"]),
+    close: Schema.Boolean
+  })
+  it.prop(
+    "whatever Flux says, starts and ends alternate with one number, and the last words are in the end",
+    [Schema.Array(Step)],
+    ([steps]) => {
+      const reducer = make()
+      const events: Array<TurnEvent> = []
+      let wireTurn = 0
+      for (const step of steps) {
+        if (step.advance) wireTurn += 1
+        events.push(...reducer.take(infoOf({ event: step.event, turn: wireTurn, transcript: step.transcript }), 0))
+        if (step.close) events.push(...reducer.close("closed", 0))
+      }
+      events.push(...reducer.close("closed", 0))
+
+      let openTurn: number | undefined
+      let next = 0
+      let lastWords = ""
+      for (const event of events) {
+        if (event.type === "StartOfTurn") {
+          assert.isUndefined(openTurn)
+          assert.strictEqual(event.turn, next)
+          openTurn = event.turn
+          next += 1
+          lastWords = event.transcript
+          continue
+        }
+        assert.strictEqual(event.turn, openTurn)
+        if (event.type === "EndOfTurn") {
+          if (event.ending === "confirmed") assert.isTrue(event.transcript !== "" || lastWords === "")
+          else assert.strictEqual(event.transcript, lastWords)
+          openTurn = undefined
+        } else if (event.transcript !== "") lastWords = event.transcript
+      }
+      assert.isUndefined(openTurn)
+    },
+    { arbitrary: { runs: 500, seed: "turns" } }
+  )
+})
