@@ -344,18 +344,24 @@ describe("FluxSession: the silence watchdog", () => {
 
   it.effect("keeps still while the server does not take what was offered", () =>
     Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      yield* talk(80).pipe(Scope.provide(scope))
-      yield* TestClock.adjust("4 seconds")
-      assert.deepStrictEqual(yield* silenceAfter(1), [])
-      const closing = yield* fork(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("2 seconds")
-      yield* Fiber.join(closing)
-    }).pipe(withPeer({
-      ...polite,
-      opened: (server) => Effect.andThen(server.say(connected), server.say(update)),
-      received: () => Effect.never
-    })))
+      yield* talk(80)
+      yield* TestClock.adjust("10 seconds")
+      // taken after 4 s; had silence gathered meanwhile, it would come all at once
+      const times = yield* silenceAfter(1)
+      assert.isAbove(times.length, 10)
+      times.forEach((at, i) => assert.isAtLeast(at, 4000 + i * 80))
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let taken = false
+      return {
+        ...polite,
+        opened: (server) => Effect.andThen(server.say(connected), server.say(update)),
+        received: (frame, server) => {
+          const first = !taken
+          taken = true
+          return frame.dataType === "UTF8" ? server.end : first ? Effect.sleep("4 seconds") : Effect.void
+        }
+      }
+    }))))
 
   it.effect("at the cap of eotTimeoutMs + 5 s the turn ends and the session lives", () =>
     Effect.gen(function*() {
@@ -484,6 +490,21 @@ describe("FluxSession: ends and consumers", () => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(yield* audioTimes, [3000, 3000])
     }).pipe(withPeer({ ...quiet, opened: (server) => Effect.delay(server.say(connected), "3 seconds") })))
+
+  it.effect("a part of a frame is let go after 80 ms, and at the end", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings)
+      yield* session.connected
+      yield* session.send(chunk(50))
+      yield* TestClock.adjust(79)
+      assert.deepStrictEqual(yield* audioTimes, [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* audioTimes, [80])
+      yield* session.send(chunk(30))
+      yield* session.finish
+      const sizes = (yield* entries).filter((entry) => entry.what === "audio").map((entry) => entry.detail)
+      assert.deepStrictEqual(sizes, ["1600", "960"])
+    }).pipe(withPeer(quiet)))
 
   it.effect("a full outbox suspends the sender and refuses the callback", () =>
     Effect.gen(function*() {

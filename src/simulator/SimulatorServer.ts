@@ -72,12 +72,14 @@ export class SimulatorServer extends Context.Service<SimulatorServer, {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<SimulatorServer["Service"], ListenFailed, Scope.Scope> {
-  const { host = "127.0.0.1", port = 0, verifyCredentials } = options
+  const { closeMode, host = "127.0.0.1", limits, port = 0, script, verifyCredentials } = options
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
   const front = makeFront({
     rules: {
-      ...options,
+      script,
+      closeMode,
+      limits,
       credentials: verifyCredentials && {
         accessKeyId: verifyCredentials.accessKeyId,
         secretAccessKey: Redacted.value(verifyCredentials.secretAccessKey)
@@ -157,7 +159,7 @@ const makeFront = ({ log, now, rules }: {
   server.on("stream", (stream, headers) => {
     // a stream that breaks says so by closing too
     stream.on("error", ignore)
-    if (stream.destroyed) return
+    if (stream.destroyed || stream.closed) return
     const requestId = crypto.randomUUID()
     const fluxRequestId = crypto.randomUUID()
     const request = {

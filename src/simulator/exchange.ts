@@ -64,7 +64,8 @@ export const run = (
 
   stream.on("data", read)
   stream.on("drain", () => stream.resume())
-  stream.on("end", () => end("client-ended"))
+  // a reset ends the input too, but on a stream that is closed already
+  stream.on("end", () => end(stream.closed ? "lost" : "client-ended"))
   stream.on("close", () => end("lost"))
   say([model.connected()])
 }

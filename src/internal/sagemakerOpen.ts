@@ -1,0 +1,281 @@
+/**
+ * Opens one signed stream to a SageMaker endpoint with the AWS SDK (protocol 5.1, 5.2, 5.4): the SDK's client gives
+ * seed signature, user agent and endpoint; the frames are signed with the very credentials of the seed.
+ */
+import { type ClientHttp2Stream, constants } from "node:http2"
+import { Readable } from "node:stream"
+import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
+import type { HttpHandler } from "@smithy/core/protocols"
+import type { AwsCredentialIdentity } from "@smithy/types"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as FluxError from "../FluxError.ts"
+import type { FluxConnection } from "../FluxTransport.ts"
+import { makeSigner } from "./eventStream.ts"
+import { InvokeEndpointWithBidirectionalStream } from "./sagemakerCommand.ts"
+import type { Connection, Connections } from "./sagemakerConnections.ts"
+import { bareError, fromRefusal, type Refusal } from "./sagemakerErrors.ts"
+import * as SageMakerStream from "./sagemakerStream.ts"
+
+/** A resolved endpoint. */
+export interface Endpoint {
+  readonly name: string
+  readonly variant: string | undefined
+  readonly region: string
+  readonly url: URL
+  readonly credentials: () => Promise<AwsCredentialIdentity>
+  readonly connections: Connections
+}
+
+/** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
+const skewBound = 240_000
+/** How long a stream that both sides have ended may take to close. */
+const closeBound = "250 millis"
+const maxRefusalBytes = 64 * 1024
+
+const isHttp2Stream = (destination: NodeJS.WritableStream): destination is ClientHttp2Stream =>
+  "rstCode" in destination && "session" in destination
+
+/** A body that writes nothing: the SDK's handler pipes it into the HTTP/2 stream, which is all that is wanted of it. */
+class RequestBody extends Readable {
+  readonly #onStream: (stream: ClientHttp2Stream) => void
+  constructor(onStream: (stream: ClientHttp2Stream) => void) {
+    super({ read: () => undefined })
+    this.#onStream = onStream
+  }
+  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
+    if (isHttp2Stream(destination)) this.#onStream(destination)
+    return destination
+  }
+}
+
+/** Thrown through the SDK, whose clock correction looks at `$response`. Never leaves this module. */
+class RefusalError extends Error {
+  readonly refusal: Refusal
+  readonly $response: unknown
+  readonly $metadata: object = {}
+  constructor(refusal: Refusal, response: unknown) {
+    super(`HTTP ${refusal.status}`)
+    this.refusal = refusal
+    this.$response = response
+  }
+}
+
+/** The text of a refusal, as far as it comes. */
+const readText = async (body: unknown): Promise<string> => {
+  if (!(body instanceof Readable)) return ""
+  const parts: Array<Uint8Array> = []
+  let size = 0
+  try {
+    for await (const chunk of body) {
+      if (!(chunk instanceof Uint8Array)) break
+      parts.push(chunk)
+      size += chunk.length
+      if (size >= maxRefusalBytes) break
+    }
+  } catch {
+    // A body that breaks off is still worth what has come of it.
+  }
+  return Buffer.concat(parts).toString("utf8")
+}
+
+/** One request and all it holds. */
+interface Exchange {
+  readonly body: RequestBody
+  readonly handler: HttpHandler<object>
+  readonly stream: () => ClientHttp2Stream | undefined
+  readonly authorization: () => string | undefined
+  readonly speaksHttp2: () => boolean
+  /** Sets the owner of the open stream, which knows whether a reset is still needed. */
+  readonly own: (connection: SageMakerStream.StreamConnection) => void
+  /** Resets the stream if it lives and gives the connection back. Idempotent. */
+  readonly free: Effect.Effect<void>
+}
+
+const closed = (stream: ClientHttp2Stream): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const onClose = (): void => resume(Effect.void)
+    stream.once("close", onClose)
+    return Effect.sync(() => stream.off("close", onClose))
+  })
+
+const makeExchange = (connection: Connection): Exchange => {
+  let stream: ClientHttp2Stream | undefined
+  let speaks: (() => boolean) | undefined
+  let authorization: string | undefined
+  let owner: SageMakerStream.StreamConnection | undefined
+  let freed = false
+
+  const reset = (open: ClientHttp2Stream): void => {
+    // A new stream goes elsewhere when this one never answered, or its peer does not take what was written.
+    if (owner === undefined || open.writableLength > 0) connection.retire()
+    // RST_STREAM needs a stream that the connection already knows. destroy() also drops writes that cannot leave.
+    if (!open.pending) open.close(constants.NGHTTP2_CANCEL)
+    open.destroy()
+  }
+
+  const body = new RequestBody((opened) => {
+    stream = opened
+    speaks = connection.watch(opened)
+    opened.on("error", () => undefined)
+    if (freed) {
+      // Interrupted while the SDK was still preparing the request.
+      reset(opened)
+      connection.handler.destroy()
+    }
+  })
+
+  return {
+    body,
+    handler: {
+      metadata: connection.handler.metadata,
+      updateHttpClientConfig: () => undefined,
+      httpHandlerConfigs: () => ({}),
+      handle: async (request, options) => {
+        if (freed) throw new Error("interrupted")
+        authorization = request.headers["authorization"]
+        const { response } = await connection.handler.handle(request, options)
+        if (response.statusCode === 200) return { response }
+        const text = await readText(response.body)
+        throw new RefusalError({ status: response.statusCode, headers: response.headers, body: text }, response)
+      }
+    },
+    stream: () => stream,
+    authorization: () => authorization,
+    speaksHttp2: () => speaks?.() === true,
+    own: (opened) => {
+      owner = opened
+    },
+    free: Effect.suspend(() => {
+      if (freed) return Effect.void
+      freed = true
+      body.destroy()
+      if (stream === undefined) {
+        connection.retire()
+        return connection.release
+      }
+      const open = stream
+      owner?.detach()
+      if (open.destroyed) return connection.release
+      if (owner?.finished() === true) {
+        return closed(open).pipe(
+          Effect.timeoutOption(closeBound),
+          Effect.andThen(Effect.sync(() => {
+            if (!open.destroyed) reset(open)
+          })),
+          Effect.andThen(connection.release)
+        )
+      }
+      reset(open)
+      return connection.release
+    })
+  }
+}
+
+const decoded = Option.liftThrowable(decodeURIComponent)
+
+interface Seed {
+  readonly region: string
+  readonly service: string
+  readonly signature: string
+}
+
+const seedOf = (authorization: string | undefined): Seed | undefined => {
+  const scope = /Credential=[^/]+\/\d{8}\/([^/]+)\/([^/]+)\/aws4_request/.exec(authorization ?? "")
+  const signature = /Signature=([0-9a-f]{64})$/.exec(authorization ?? "")?.[1]
+  const [, region, service] = scope ?? []
+  return region === undefined || service === undefined || signature === undefined ? undefined : { region, service, signature }
+}
+
+/** The `open` of an endpoint. */
+export const make = (
+  endpoint: Endpoint
+): (query: string) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> => {
+  // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
+  let clockOffset = 0
+
+  return Effect.fnUntraced(function*(query) {
+    const clock = yield* Clock.Clock
+    const identity = yield* Effect.tryPromise({
+      try: () => endpoint.credentials(),
+      catch: (cause) => FluxError.make(new FluxError.CredentialsUnavailable({ cause: bareError(cause, []) }), "open")
+    })
+    const secrets = [identity.secretAccessKey, identity.sessionToken ?? "", query, Option.getOrElse(decoded(query), () => query)]
+    const exchange = yield* Effect.acquireRelease(
+      Effect.sync(() => makeExchange(endpoint.connections.acquire())),
+      (exchange) => exchange.free
+    )
+    // A client of its own for each stream costs 0.1 ms and pins the credentials: seed and chunks must have the same.
+    const client = new SageMakerRuntimeClient({
+      region: endpoint.region,
+      endpoint: endpoint.url.href,
+      useFipsEndpoint: false,
+      useDualstackEndpoint: false,
+      credentials: identity,
+      maxAttempts: 1,
+      retryMode: "standard",
+      systemClockOffset: clockOffset,
+      requestHandler: exchange.handler
+    })
+    const command = new InvokeEndpointWithBidirectionalStream({
+      EndpointName: endpoint.name,
+      Body: exchange.body,
+      ContentType: "application/vnd.amazon.eventstream",
+      ContentSha256: "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+      ModelInvocationPath: "v2/listen",
+      ModelQueryString: query,
+      TargetVariant: endpoint.variant
+    })
+
+    const failed = (cause: unknown): FluxError.FluxError => {
+      if (cause instanceof RefusalError) {
+        const offset = client.config.systemClockOffset
+        if (Math.abs(offset - clockOffset) >= skewBound) clockOffset = offset
+        const requestId = cause.refusal.headers["x-amzn-requestid"]
+        return FluxError.make(fromRefusal(cause.refusal, secrets), "open", requestId)
+      }
+      const error = bareError(cause, secrets)
+      if (exchange.authorization() === undefined) {
+        return FluxError.make(new FluxError.CredentialsUnavailable({ cause: error }), "open")
+      }
+      return FluxError.make(
+        exchange.speaksHttp2()
+          ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })
+          : new FluxError.ConnectFailed({ target: endpoint.url.host, cause: error }),
+        "open"
+      )
+    }
+
+    const output = yield* Effect.tryPromise({
+      try: () => client.send(command),
+      catch: failed
+    }).pipe(Effect.onError(() => exchange.free))
+    const stream = exchange.stream()
+    const seed = seedOf(exchange.authorization())
+    if (stream === undefined || seed === undefined) return yield* Effect.die("The AWS SDK has changed: no stream, or no seed signature")
+
+    const offset = clockOffset
+    const requestId = output.$metadata.requestId
+    const connection = SageMakerStream.make({
+      stream,
+      signer: makeSigner({
+        secretAccessKey: identity.secretAccessKey,
+        region: seed.region,
+        service: seed.service,
+        seed: seed.signature
+      }),
+      millis: () => clock.currentTimeMillisUnsafe() + offset,
+      requestId
+    })
+    exchange.own(connection)
+    return {
+      requestId: requestId ?? "",
+      variant: output.InvokedProductionVariant,
+      messages: connection.messages,
+      send: connection.send,
+      end: connection.end
+    }
+  })
+}

@@ -1,0 +1,200 @@
+/**
+ * A connection's frames on an open HTTP/2 stream. Frames are written straight to the stream, so a peer that stops
+ * reading is felt at the next frame, not after a buffer's worth of audio.
+ */
+import type { ClientHttp2Stream } from "node:http2"
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import * as Stream from "effect/Stream"
+import * as FluxError from "../FluxError.ts"
+import type { FluxConnection } from "../FluxTransport.ts"
+import { makeParser, type Signer } from "./eventStream.ts"
+import { bareError } from "./sagemakerErrors.ts"
+import { makeAssembler, maxMessageBytes } from "./sagemakerMessages.ts"
+
+/** Messages that may wait for the reader before the stream is paused. */
+const maxWaiting = 64
+/** AWS allows 128 KiB of headers (protocol 5.7). */
+const maxFrameBytes = maxMessageBytes + 128 * 1024
+
+/** By code (RFC 9113, section 7). */
+const resetNames = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED"
+]
+
+/** The streaming half of a `FluxConnection`. */
+export interface StreamConnection extends Pick<FluxConnection, "messages" | "send" | "end"> {
+  /** Whether both sides have ended, so that nothing is left to reset. */
+  readonly finished: () => boolean
+  /** Lets go of the stream's events. */
+  readonly detach: () => void
+}
+
+/** Takes over an open stream. `millis` dates each frame; `requestId` goes into errors. */
+export const make = (options: {
+  readonly stream: ClientHttp2Stream
+  readonly signer: Signer
+  readonly millis: () => number
+  readonly requestId: string | undefined
+}): StreamConnection => {
+  const { signer, stream } = options
+  const session = stream.session
+  const parser = makeParser({ maxBytes: maxFrameBytes })
+  const assembler = makeAssembler()
+  let texts: Array<string> = []
+  let outcome: { readonly failure: FluxError.FluxError | undefined } | undefined
+  let wakeReader: (() => void) | undefined
+  let wakeWriter: (() => void) | undefined
+  let ended = false
+
+  const fluxError = (reason: FluxError.Reason): FluxError.FluxError =>
+    FluxError.make(reason, "streaming", options.requestId)
+
+  const lost = (cause: Error | undefined): FluxError.FluxError => {
+    const code = stream.rstCode ?? 0
+    const detail = cause !== undefined
+      ? "the connection broke"
+      : session === undefined || session.destroyed
+      ? "the server closed the connection"
+      : `the server reset the stream (${resetNames[code] ?? code})`
+    return fluxError(new FluxError.ConnectionLost({ detail, cause: cause === undefined ? undefined : bareError(cause, []) }))
+  }
+
+  // --- reading ---
+
+  const wake = (): void => {
+    const reader = wakeReader
+    wakeReader = undefined
+    reader?.()
+  }
+
+  const finish = (failure: FluxError.FluxError | undefined): void => {
+    outcome ??= { failure }
+    wake()
+  }
+
+  const onData = (chunk: Uint8Array): void => {
+    if (outcome !== undefined) return
+    const { messages, problem } = parser.push(chunk)
+    for (const message of messages) {
+      const result = assembler.push(message)
+      if (result?._tag === "Text") texts.push(result.text)
+      else if (result?._tag === "Failed") return finish(fluxError(result.reason))
+    }
+    if (problem !== undefined) return finish(fluxError(new FluxError.MalformedFrame({ detail: problem })))
+    if (texts.length >= maxWaiting) stream.pause()
+    if (texts.length > 0) wake()
+  }
+
+  const onEnd = (): void => {
+    const broken = parser.pending() > 0
+      ? "the response ended within a frame"
+      : assembler.pending()
+      ? "the response ended within a fragmented message"
+      : undefined
+    finish(broken === undefined ? undefined : fluxError(new FluxError.MalformedFrame({ detail: broken })))
+  }
+
+  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, FluxError.FluxError> = Effect.callback((resume) => {
+    const take = (): void => {
+      const [first, ...rest] = texts
+      if (first !== undefined) {
+        texts = []
+        stream.resume()
+        resume(Effect.succeed([first, ...rest]))
+      } else if (outcome === undefined) wakeReader = take
+      else resume(outcome.failure === undefined ? Cause.done() : Effect.fail(outcome.failure))
+    }
+    take()
+    return Effect.sync(() => {
+      wakeReader = undefined
+    })
+  })
+
+  // --- writing ---
+
+  const gone = (cause?: Error | null | undefined): FluxError.FluxError =>
+    outcome?.failure ??
+      (stream.destroyed || stream.closed
+        ? lost(cause ?? undefined)
+        : fluxError(new FluxError.ConnectionLost({ detail: "the request has ended" })))
+
+  const writable = (): boolean => !(ended || stream.closed || stream.destroyed)
+
+  /** Signs and writes in one step, so an interrupted sender cannot break the chain of signatures. */
+  const write = (
+    dispatch: (done: (error?: Error | null) => void) => void,
+    succeeded: () => boolean
+  ): Effect.Effect<void, FluxError.FluxError> =>
+    Effect.callback((resume) => {
+      // Node also calls back without an error for a frame that a destroyed stream never sent.
+      const done = (error?: Error | null): void => {
+        if (wakeWriter === done) wakeWriter = undefined
+        resume(succeeded() ? Effect.void : Effect.fail(gone(error)))
+      }
+      wakeWriter = done
+      dispatch(done)
+    })
+
+  const send: FluxConnection["send"] = (frame) =>
+    Effect.suspend(() =>
+      writable()
+        ? write(
+          (done) => stream.write(signer.signPart(frame.dataType, frame.bytes, options.millis()), done),
+          () => !(stream.closed || stream.destroyed)
+        )
+        : Effect.fail(gone())
+    )
+
+  const endedCleanly = (): boolean => outcome !== undefined && outcome.failure === undefined
+
+  const end: FluxConnection["end"] = Effect.suspend(() => {
+    if (ended || (endedCleanly() && !writable())) return Effect.void
+    if (!writable()) return Effect.fail(gone())
+    ended = true
+    return write(
+      (done) => stream.end(signer.sign(new Uint8Array(0), options.millis()), () => done()),
+      () => stream.writableFinished || endedCleanly()
+    )
+  })
+
+  // --- life ---
+
+  const onError = (error: Error): void => finish(lost(error))
+  const onClose = (): void => {
+    finish(outcome === undefined ? lost(undefined) : undefined)
+    wakeWriter?.()
+  }
+  const detach = (): void => {
+    stream.off("data", onData).off("end", onEnd).off("error", onError).off("close", onClose)
+  }
+
+  stream.on("error", onError)
+  stream.on("close", onClose)
+  stream.on("end", onEnd)
+  stream.on("data", onData)
+  if (stream.destroyed) onClose()
+
+  return {
+    messages: Stream.fromPull(Effect.succeed(pull)),
+    send,
+    end,
+    finished: () => ended && outcome !== undefined,
+    detach
+  }
+}

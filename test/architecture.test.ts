@@ -1,0 +1,77 @@
+import { assert, describe, it } from "@effect/vitest"
+import { globSync, readFileSync } from "node:fs"
+import { posix } from "node:path"
+
+const root = new URL("../src/", import.meta.url)
+const files = globSync("**/*.ts", { cwd: root.pathname }).toSorted()
+const textOf = (file: string): string => readFileSync(new URL(file, root), "utf8")
+
+/** The house from the ground up: a file imports from its own line and those above, never from one below. */
+const lines: ReadonlyArray<{ readonly name: string; readonly files: RegExp; readonly packages: RegExp }> = [
+  { name: "chunk signing", files: /^internal\/(eventStream|eventEncoding|chunkSigning|requestSignature)\.ts$/, packages: /^node:(crypto|zlib|buffer)$|^effect\// },
+  { name: "pure", files: /^(FluxMessage|FluxEvent|FluxError|Audio|internal\/(?!session|sagemaker|wav|eventStream|eventEncoding|chunkSigning|requestSignature)\w+)\.ts$/, packages: /^effect\// },
+  { name: "service interfaces", files: /^(FluxTransport|FluxSettings)\.ts$/, packages: /^effect\// },
+  { name: "session", files: /^(FluxSession|internal\/session)\.ts$/, packages: /^effect\// },
+  { name: "conversations", files: /^Transcriber\.ts$/, packages: /^effect\// },
+  { name: "simulator's model", files: /^simulator\/(FluxModel|Script|Profile|Fault|query|speech)\.ts$/, packages: /^effect\// },
+  { name: "transports", files: /^(FakeTransport|SageMakerTransport|internal\/sagemaker\w*)\.ts$/, packages: /^effect\/|^@aws-sdk\/|^@smithy\/|^node:/ },
+  { name: "Node", files: /^(AudioFile|Observability|simulator\/(SimulatorServer|admission|exchange|inbound)|internal\/wav\w+)\.ts$/, packages: /^effect\/|^node:|^wavefile$|^@effect\/platform-node\// },
+  { name: "command", files: /^cli\/\w+\.ts$/, packages: /^effect\/|^node:|^@effect\/platform-node\// },
+  { name: "entry points", files: /^(bin|index)\.ts$/, packages: /^effect\/|^@effect\/platform-node\// }
+]
+/** Lines that a file may not use although they lie above it. */
+const forbidden: ReadonlyArray<readonly [from: string, to: string, why: string]> = [
+  ["transports", "session", "transports know nothing of sessions"],
+  ["transports", "conversations", "transports know nothing of sessions"],
+  ["simulator's model", "session", "the model is the other side"],
+  ["simulator's model", "conversations", "the model is the other side"]
+]
+const lineOf = (file: string): number => lines.findIndex((line) => line.files.test(file))
+
+const importsOf = (file: string): Array<string> =>
+  [...textOf(file).matchAll(/(?:^|\n)(?:import|export)\s[^"'`]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g)]
+    .map((match) => match[1] ?? match[2] ?? match[3] ?? "")
+
+describe("architecture", () => {
+  it("knows every file of src", () => {
+    assert.isAbove(files.length, 10)
+    assert.deepStrictEqual(files.filter((file) => lineOf(file) < 0), [])
+  })
+
+  it("imports point one way", () => {
+    const wrong: Array<string> = []
+    for (const file of files) {
+      const from = lineOf(file)
+      for (const target of importsOf(file)) {
+        if (!target.startsWith(".")) {
+          if (!lines[from]?.packages.test(target)) wrong.push(`${file} (${lines[from]?.name}) imports ${target}`)
+          continue
+        }
+        const to = posix.normalize(posix.join(posix.dirname(file), target))
+        if (lineOf(to) > from) wrong.push(`${file} (${lines[from]?.name}) imports ${to} (${lines[lineOf(to)]?.name})`)
+        for (const [source, aim, why] of forbidden) {
+          if (lines[from]?.name === source && lines[lineOf(to)]?.name === aim) wrong.push(`${file} imports ${to}: ${why}`)
+        }
+      }
+    }
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("only SageMakerTransport and its parts import AWS", () => {
+    const importers = files.filter((file) => importsOf(file).some((target) => /^@(aws-sdk|smithy)\//.test(target)))
+    assert.include(importers, "SageMakerTransport.ts")
+    assert.deepStrictEqual(importers.filter((file) => !/^(SageMakerTransport|internal\/sagemaker\w*)\.ts$/.test(file)), [])
+  })
+
+  it("time, console and process belong to the Clock and the edges", () => {
+    const edges = /^(bin|SageMakerTransport|simulator\/SimulatorServer|cli\/\w+)\.ts$/
+    const foreign = /\b(Date\.now|new Date\(|setTimeout|setInterval|setImmediate|performance\.now|console\.(log|error|warn|info|debug)|process\.(env|exit|hrtime))/
+    const wrong = files.filter((file) => !edges.test(file)).flatMap((file) =>
+      textOf(file).split("\n").flatMap((text, at) => {
+        const code = text.replace(/^\s*(\/?\*|\/\/).*/, "")
+        return foreign.test(code) ? [`${file}:${at + 1}: ${text.trim()}`] : []
+      })
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+})

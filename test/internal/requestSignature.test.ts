@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as requestSignature from "../../src/internal/requestSignature.ts"
+import { credentials, type RequestOptions, seedOf, signedHeaders, vectorMillis } from "../support/rawClient.ts"
+
+const requestOf = (headers: Readonly<Record<string, string>>): requestSignature.Request => ({
+  method: headers[":method"] ?? "",
+  path: headers[":path"] ?? "",
+  header: (name) => headers[name]
+})
+
+/** What a server with these credentials and time makes of a request. */
+const judge = (headers: Readonly<Record<string, string>>, nowMillis = vectorMillis): string => {
+  const request = requestOf(headers)
+  const auth = requestSignature.authorization(request)
+  if (Result.isFailure(auth)) return auth.failure.errorType
+  const problem = requestSignature.verify(request, auth.success, credentials, nowMillis)
+  return problem === undefined ? "ok" : `${problem.errorType}: ${problem.message}`
+}
+const after = (options: RequestOptions, nowMillis?: number): Effect.Effect<string> =>
+  Effect.map(Effect.promise(() => signedHeaders(options)), (headers) => judge(headers, nowMillis))
+
+const vector = (hostName: string, signature: string): Record<string, string> => ({
+  ":method": "POST",
+  ":path": "/endpoints/my-flux/invocations-bidirectional-stream",
+  ":authority": "runtime.sagemaker.us-east-1.amazonaws.com:8443",
+  "content-type": "application/vnd.amazon.eventstream",
+  "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+  "x-amz-date": "20260102T030405Z",
+  "x-amzn-sagemaker-model-invocation-path": "v2/listen",
+  "x-amzn-sagemaker-model-query-string": "model=flux-general-en&encoding=linear16&sample_rate=16000",
+  authorization: `AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/sagemaker/aws4_request, SignedHeaders=${
+    [hostName, "content-type", "x-amz-content-sha256", "x-amz-date", "x-amzn-sagemaker-model-invocation-path",
+      "x-amzn-sagemaker-model-query-string"].toSorted().join(";")
+  }, Signature=${signature}`
+})
+
+describe("requestSignature", () => {
+  it.each([
+    ["host", "79b8ea8ab5c6369fa5a54dfc7040b3c0f28b791f9c6bca3af6b47bd28d60fabb"],
+    [":authority", "e91f2f901a46f58d5cc6d56c8146fb8c4d27c2b133e804dd7218e0f68ef6b6a8"]
+  ] as const)("takes the seed of protocol 5.4 with %s signed", (hostName, signature) => {
+    assert.strictEqual(judge(vector(hostName, signature)), "ok")
+    assert.include(judge(vector(hostName, signature.replace("7", "8"))), "does not match")
+  })
+
+  it.effect("makes the same vectors with the SDK's signer", () =>
+    Effect.gen(function*() {
+      const seeds = yield* Effect.promise(() =>
+        Promise.all([signedHeaders(), signedHeaders({ hostName: ":authority" })])
+      )
+      assert.deepStrictEqual(seeds.map(seedOf), [
+        "79b8ea8ab5c6369fa5a54dfc7040b3c0f28b791f9c6bca3af6b47bd28d60fabb",
+        "e91f2f901a46f58d5cc6d56c8146fb8c4d27c2b133e804dd7218e0f68ef6b6a8"
+      ])
+    }))
+
+  const Text = Schema.String.check(Schema.isPattern(/^[ -~]{1,40}$/))
+  it.effect.prop("agrees with the SDK's signer", {
+    host: Schema.String.check(Schema.isPattern(/^[a-z0-9.-]{1,20}(:\d{1,5})?$/)),
+    hostName: Schema.Literals(["host", ":authority"]),
+    region: Schema.String.check(Schema.isPattern(/^[a-z]{2}-[a-z]{4,9}-\d$/)),
+    query: Text,
+    path: Schema.String.check(Schema.isPattern(/^(\/[A-Za-z0-9_~%!'()*-]{1,10}){1,4}$/)),
+    millis: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 })),
+    skew: Schema.Int.check(Schema.isBetween({ minimum: -290_000, maximum: 290_000 }))
+  }, ({ skew, ...options }) =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* after(options, options.millis + skew), "ok")
+      const wrong = yield* after({ ...options, secretAccessKey: "wrong" }, options.millis)
+      assert.include(wrong, "InvalidSignatureException: The request signature we calculated does not match")
+    }), { arbitrary: { runs: 60, seed: "sigv4" } })
+
+  it.effect("refuses what was changed after signing", () =>
+    Effect.gen(function*() {
+      const mismatch = "InvalidSignatureException: The request signature we calculated does not match"
+      for (
+        const tampered of [
+          { host: "elsewhere:8443" },
+          { "content-type": "text/plain" },
+          { "x-amz-content-sha256": "UNSIGNED-PAYLOAD" },
+          { "x-amz-date": "20260102T030406Z" },
+          { "x-amzn-sagemaker-model-invocation-path": "v1/listen" },
+          { "x-amzn-sagemaker-model-query-string": undefined },
+          { ":path": "/endpoints/other/invocations-bidirectional-stream" },
+          { ":method": "GET" }
+        ]
+      ) assert.include(yield* after({ tampered }), mismatch)
+    }))
+
+  it.effect("refuses other callers and other services", () =>
+    Effect.gen(function*() {
+      assert.include(yield* after({ accessKeyId: "AKIDOTHER" }), "UnrecognizedClientException")
+      const { authorization = "", ...headers } = yield* Effect.promise(() => signedHeaders())
+      assert.include(
+        judge({ ...headers, authorization: authorization.replace("/sagemaker/", "/bedrock/") }),
+        "InvalidSignatureException: Credential should be scoped to correct service"
+      )
+      assert.include(
+        judge({ ...headers, authorization: authorization.replace("/20260102/", "/20260103/") }),
+        "InvalidSignatureException: Date in Credential scope"
+      )
+    }))
+
+  it.effect("refuses a date more than five minutes off, both ways", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* after({}, vectorMillis + 300_000), "ok")
+      assert.include(yield* after({}, vectorMillis + 300_001), "InvalidSignatureException: Signature expired")
+      assert.strictEqual(yield* after({}, vectorMillis - 300_000), "ok")
+      assert.include(yield* after({}, vectorMillis - 300_001), "InvalidSignatureException: Signature not yet current")
+    }))
+
+  it.effect("asks for a date that is one, and signed", () =>
+    Effect.gen(function*() {
+      for (const date of [undefined, "yesterday", "20261302T030405Z", "2026-01-02T03:04:05Z"]) {
+        assert.include(yield* after({ tampered: { "x-amz-date": date } }), "IncompleteSignatureException")
+      }
+      const { authorization = "", ...headers } = yield* Effect.promise(() => signedHeaders())
+      assert.include(
+        judge({ ...headers, authorization: authorization.replace(";x-amz-date", "") }),
+        "IncompleteSignatureException: 'X-Amz-Date' must be"
+      )
+    }))
+
+  it("reads only what has the shape of an authorization", () => {
+    const headers = vector("host", "0".repeat(64))
+    const { authorization = "" } = headers
+    assert.strictEqual(judge({ ...headers, authorization: "" }), "MissingAuthenticationTokenException")
+    for (
+      const broken of [
+        "Basic dXNlcjpwYXNz",
+        "AWS4-HMAC-SHA256",
+        authorization.replace("Signature=0", "Signature=x"),
+        `${authorization}0`,
+        authorization.replace("aws4_request", "aws5_request"),
+        authorization.replace("/20260102", "/2026-01-02"),
+        authorization.replace("host;", ""),
+        authorization.replace("SignedHeaders=", "Headers=")
+      ]
+    ) assert.strictEqual(judge({ ...headers, authorization: broken }), "IncompleteSignatureException", broken)
+    const auth = requestSignature.authorization(requestOf({ authorization: authorization.replaceAll(", ", ",") }))
+    assert.deepStrictEqual(Result.getOrThrow(auth).signedHeaders.slice(0, 2), ["content-type", "host"])
+  })
+})
