@@ -142,8 +142,6 @@ export const modelPeer = (query: string, session: number, options: Options = {})
     return { accept: Effect.delay(Effect.fail(FluxError.make(reason, "open")), headersAfter) }
   }
   const model = made.success
-  const sayAll = (server: Server, messages: ReadonlyArray<string>): Effect.Effect<void> =>
-    Effect.forEach(messages, server.say, { discard: true })
   return {
     accept: Effect.sleep(headersAfter),
     opened: (server) => Effect.delay(Effect.suspend(() => server.say(model.connected())), connectedAfter),
@@ -155,3 +153,6 @@ export const modelPeer = (query: string, session: number, options: Options = {})
     ended: (server) => server.end
   }
 }
+
+const sayAll = (server: Server, messages: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(messages, server.say, { discard: true })

@@ -4,6 +4,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -109,11 +110,11 @@ describe("FluxSettings.resolve", () => {
 describe("FluxSettings", () => {
   it.effect("reads FLUX_*, and a wrong value is an error", () =>
     Effect.gen(function*() {
-      const provide = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))
+      const layer = (env: Record<string, string>) =>
+        Layer.provide(FluxSettings.layerConfig(), ConfigProvider.layer(ConfigProvider.fromEnvRecord(env)))
       const read = Effect.flatMap(FluxSettings.FluxSettings, (settings) => settings.get)
       const settings = yield* read.pipe(
-        Effect.provide(FluxSettings.layerConfig()),
-        Effect.provide(provide({
+        Effect.provide(layer({
           FLUX_EOT_THRESHOLD: "0.8",
           FLUX_KEYTERM: "customer service,SageMaker",
           FLUX_OPEN_TIMEOUT: "3 seconds",
@@ -125,7 +126,7 @@ describe("FluxSettings", () => {
       assert.strictEqual(Duration.toMillis(settings.openTimeout), 3000)
       assert.strictEqual(settings.mipOptOut, true)
       const error = yield* Effect.flip(
-        read.pipe(Effect.provide(FluxSettings.layerConfig()), Effect.provide(provide({ FLUX_EOT_THRESHOLD: "high" })))
+        Effect.provide(read, layer({ FLUX_EOT_THRESHOLD: "high" }))
       )
       assert.instanceOf(error, Config.ConfigError)
       assert.include(String(error), "EOT_THRESHOLD")

@@ -153,8 +153,9 @@ export const make = (
           : Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the server ended the stream in mid-session" })))
       ),
       // after CloseStream the container's closing may look like a failure (protocol 5.8)
-      Effect.catch((error) =>
-        closeSent && endsNormally(error.reason, tailAnswered()) ? Effect.void : Effect.fail(error)
+      Effect.catchIf(
+        (error) => closeSent && endsNormally(error.reason, tailAnswered()),
+        () => Effect.void
       ),
       Effect.as<Ending>("ended")
     )
