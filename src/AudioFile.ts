@@ -103,10 +103,10 @@ export const open = (
   AudioFile<PlatformError.PlatformError>,
   FluxError | PlatformError.PlatformError,
   Scope.Scope
-> => openWav(readFile(path), options)
+> => openWav(bytes(path), options)
 
-/** Effect's FileSystem reads by position, which a FIFO does not have. */
-const readFile = (path: string): Stream.Stream<Uint8Array, PlatformError.PlatformError> =>
+/** The bytes of a file or a FIFO as they are; Effect's FileSystem reads by position, which a FIFO does not have. */
+export const bytes = (path: string): Stream.Stream<Uint8Array, PlatformError.PlatformError> =>
   NodeStream.fromReadable({ evaluate: () => createReadStream(path), onError: (cause) => cannotRead(path, cause) })
 
 const cannotRead = (path: string, cause: unknown): PlatformError.PlatformError => {

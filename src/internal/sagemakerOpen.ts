@@ -6,7 +6,6 @@ import { type ClientHttp2Stream, constants } from "node:http2"
 import { Readable } from "node:stream"
 import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import type { HttpHandler } from "@smithy/core/protocols"
-import type { AwsCredentialIdentity } from "@smithy/types"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,18 +15,9 @@ import type { FluxConnection } from "../FluxTransport.ts"
 import { makeSigner } from "./eventStream.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./sagemakerCommand.ts"
 import type { Connection, Connections } from "./sagemakerConnections.ts"
+import type { Resolved } from "./sagemakerEndpoint.ts"
 import { bareError, fromRefusal, type Refusal } from "./sagemakerErrors.ts"
 import * as SageMakerStream from "./sagemakerStream.ts"
-
-/** A resolved endpoint. */
-export interface Endpoint {
-  readonly name: string
-  readonly variant: string | undefined
-  readonly region: string
-  readonly url: URL
-  readonly credentials: () => Promise<AwsCredentialIdentity>
-  readonly connections: Connections
-}
 
 /** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
 const skewBound = 240_000
@@ -191,7 +181,8 @@ const seedOf = (authorization: string | undefined): Seed | undefined => {
 
 /** The `open` of an endpoint. */
 export const make = (
-  endpoint: Endpoint
+  endpoint: Resolved,
+  connections: Connections
 ): (query: string) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> => {
   // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
   let clockOffset = 0
@@ -204,7 +195,7 @@ export const make = (
     })
     const secrets = [identity.secretAccessKey, identity.sessionToken ?? "", query, Option.getOrElse(decoded(query), () => query)]
     const exchange = yield* Effect.acquireRelease(
-      Effect.sync(() => makeExchange(endpoint.connections.acquire())),
+      Effect.sync(() => makeExchange(connections.acquire())),
       (exchange) => exchange.free
     )
     // A client of its own for each stream costs 0.1 ms and pins the credentials: seed and chunks must have the same.

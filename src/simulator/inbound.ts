@@ -77,7 +77,6 @@ export const make = (chain: Chain | undefined): Reader => {
     if (more) return undefined
     const message = Buffer.concat(parts)
     parts = []
-    partBytes = 0
     return whole(dataType, message)
   }
 

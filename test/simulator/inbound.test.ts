@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Inbound, make } from "../../src/simulator/inbound.ts"
-import { credentials, encodeMessage, makeSealer, part, strings, unsignedFrame, vectorMillis } from "../support/rawClient.ts"
+import { credentials, dateOf, encodeMessage, makeSealer, part, strings, unsignedFrame, vectorMillis } from "../support/rawClient.ts"
 import { cut } from "../support/sound.ts"
 
 const chain = {
@@ -32,6 +32,8 @@ const mismatch = {
     "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 }
 
+const flip = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))
+
 // protocol 5.4, host signed; frame 2 by the SDK's codec around the signature given there
 const frame1 = Buffer.from(
   "000000d20000004379c2e37a053a64617465080000019b7ca98c88103a6368756e6b2d7369676e61747572650600" +
@@ -42,7 +44,7 @@ const frame1 = Buffer.from(
   "hex"
 )
 const frame2 = encodeMessage({
-  ":date": { type: "timestamp", value: new Date(vectorMillis + 80) },
+  ":date": { type: "timestamp", value: dateOf(vectorMillis + 80) },
   ":chunk-signature": {
     type: "binary",
     value: Buffer.from("6783f19c3edef946048ce6f97c654b93acfe8dad896bd5bd870ee1109ac0feca", "hex")
@@ -97,7 +99,7 @@ describe("inbound", () => {
   it("refuses what is no signed frame with one PayloadPart", () => {
     const inner = part(Uint8Array.of(1))
     const partial = part(Uint8Array.of(1), { CompletionState: "PARTIAL" })
-    const date = { ":date": { type: "timestamp", value: new Date(vectorMillis) } } as const
+    const date = { ":date": { type: "timestamp", value: dateOf(vectorMillis) } } as const
     const signature = { ":chunk-signature": { type: "binary", value: new Uint8Array(32) } } as const
     const layout = refused("a frame must have exactly the headers :date and :chunk-signature (32 bytes)")
     const cases: ReadonlyArray<readonly [ReadonlyArray<Uint8Array>, unknown]> = [
@@ -108,6 +110,7 @@ describe("inbound", () => {
       [[encodeMessage({ ...date, ":chunk-signature": { type: "binary", value: new Uint8Array(31) } }, inner)], layout],
       [[encodeMessage({ ...date, ":chunk-signature": { type: "string", value: "x".repeat(32) } }, inner)], layout],
       [[unsignedFrame(Buffer.concat([inner, inner]))], refused("a signed frame must hold exactly one event")],
+      [[unsignedFrame(Buffer.concat([inner, inner.subarray(0, 9)]))], refused("a signed frame must hold exactly one event")],
       [[unsignedFrame(inner.subarray(0, 40))], refused("a signed frame must hold exactly one event")],
       [[unsignedFrame(part(Uint8Array.of(1), { ":event-type": "Other" }))], refused("an event must be a PayloadPart")],
       [[unsignedFrame(part(Uint8Array.of(1), { ":message-type": "exception" }))], refused("an event must be a PayloadPart")],
@@ -119,12 +122,21 @@ describe("inbound", () => {
   })
 
   it("refuses broken checksums, outer and inner", () => {
-    const flip = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))
     const outer = read([flip(unsignedFrame(part(Uint8Array.of(1))), 120)])
     const inner = read([unsignedFrame(flip(part(Uint8Array.of(1)), 60))])
     for (const [said] of [outer, inner]) assert.propertyVal(said, "exception", "InputValidationError")
     assert.match(JSON.stringify(outer), /checksum/)
     assert.match(JSON.stringify(inner), /in a signed frame: .*checksum/)
+  })
+
+  it("bounds a message of parts at 24 MiB, each by itself", () => {
+    const reader = make(undefined)
+    const partial = unsignedFrame(part(new Uint8Array(8 * 1024 * 1024), { CompletionState: "PARTIAL" }))
+    const last = unsignedFrame(part(Uint8Array.of(1)))
+    const said = [partial, partial, last, partial, partial, last].flatMap((frame) => reader.push(frame))
+    assert.deepStrictEqual(said.map((inbound) => inbound.type === "audio" && inbound.bytes.length), [16_777_217, 16_777_217])
+    const over = [partial, partial, partial, last].flatMap((frame) => reader.push(frame))
+    assert.deepStrictEqual(over, [refused("a message may have at most 25165824 bytes")])
   })
 
   it("gives what came before a refusal", () => {

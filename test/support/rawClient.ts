@@ -5,6 +5,7 @@ import { HttpRequest } from "@smithy/core/protocols"
 import { fromUtf8, toUtf8 } from "@smithy/core/serde"
 import { EventStreamCodec } from "@smithy/eventstream-codec"
 import { SignatureV4 } from "@smithy/signature-v4"
+import * as DateTime from "effect/DateTime"
 import type { Message, MessageHeaders } from "@smithy/types"
 
 /** Those of protocol 5.4. */
@@ -12,6 +13,9 @@ export const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "wJalr
 
 /** 2026-01-02T03:04:05.000Z, the date of the vectors of protocol 5.4. */
 export const vectorMillis = 1_767_323_045_000
+
+/** As the SDK wants dates. */
+export const dateOf = (millis: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
 
 const codec = new EventStreamCodec(toUtf8, fromUtf8)
 
@@ -79,7 +83,7 @@ export const signedHeaders = async (options: RequestOptions = {}): Promise<Recor
           options.query ?? "model=flux-general-en&encoding=linear16&sample_rate=16000"
       }
     }),
-    { signingDate: new Date(options.millis ?? vectorMillis) }
+    { signingDate: dateOf(options.millis ?? vectorMillis) }
   )
   const headers: Record<string, string> = { ":method": "POST", ":path": path, ":authority": host, ...signed.headers }
   for (const [name, value] of Object.entries(options.tampered ?? {})) {
@@ -101,10 +105,10 @@ export const makeSealer = (
   const signer = signerOf(options)
   let prior = seed
   return async (inner, millis = options.millis ?? vectorMillis) => {
-    const date: MessageHeaders = { ":date": { type: "timestamp", value: new Date(millis) } }
+    const date: MessageHeaders = { ":date": { type: "timestamp", value: dateOf(millis) } }
     const { signature } = await signer.sign(
       { message: { headers: date, body: inner }, priorSignature: prior },
-      { signingDate: new Date(millis) }
+      { signingDate: dateOf(millis) }
     )
     prior = signature
     return encodeMessage({ ...date, ":chunk-signature": { type: "binary", value: Buffer.from(signature, "hex") } }, inner)
@@ -115,7 +119,7 @@ export const makeSealer = (
 export const unsignedFrame = (inner: Uint8Array): Uint8Array =>
   encodeMessage(
     {
-      ":date": { type: "timestamp", value: new Date(vectorMillis) },
+      ":date": { type: "timestamp", value: dateOf(vectorMillis) },
       ":chunk-signature": { type: "binary", value: new Uint8Array(32) }
     },
     inner

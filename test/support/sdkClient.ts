@@ -92,6 +92,8 @@ const InvokeCommand = makeBuilder<SageMakerRuntimeClientResolvedConfig, ServiceI
   operation
 )
 
+const quiet = (): void => {}
+
 /** One whole call. */
 export interface Call {
   /** The server, such as `http://127.0.0.1:1234`. */
@@ -111,7 +113,8 @@ export const call = async (options: Call): Promise<ReadonlyArray<string>> => {
     endpoint: options.url,
     credentials: options.credentials,
     requestHandler: new NodeHttp2Handler(),
-    maxAttempts: 1
+    maxAttempts: 1,
+    logger: { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet }
   })
   const spoken = Promise.withResolvers<void>()
   const drained = Promise.withResolvers<void>()

@@ -1,0 +1,74 @@
+/**
+ * The way to a Flux endpoint on AWS SageMaker: HTTP/2, AWS event stream, SigV4 chunk signatures (protocol 5).
+ *
+ * ```ts
+ * const transport = SageMakerTransport.layer({ endpointName: "my-flux", region: "us-east-1" })
+ * ```
+ *
+ * Two endpoints are two layers. Region and credentials come from the AWS SDK's default chain unless they are given.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as FluxError from "./FluxError.ts"
+import { FluxTransport } from "./FluxTransport.ts"
+import * as Connections from "./internal/sagemakerConnections.ts"
+import { type Options, parseUrl, profileNames, regionOf, resolve } from "./internal/sagemakerEndpoint.ts"
+import * as SageMakerOpen from "./internal/sagemakerOpen.ts"
+
+export type { ConnectionMode } from "./internal/sagemakerConnections.ts"
+export type { Options } from "./internal/sagemakerEndpoint.ts"
+
+/**
+ * A transport to one endpoint. Fails with `InvalidSettings`, which names every problem, before any connection; opening
+ * fails with the reasons of protocol 5.9. Closing the Scope closes shared connections.
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<FluxTransport["Service"], FluxError.FluxError, Scope.Scope> {
+  const endpoint = yield* resolve(options)
+  const connections = yield* Effect.acquireRelease(
+    Effect.sync(() => Connections.make(options.connections ?? "isolated", endpoint.ca)),
+    (connections) => connections.close
+  )
+  return FluxTransport.of({
+    capabilities: endpoint.capabilities,
+    open: Effect.fn("SageMakerTransport.open")(SageMakerOpen.make(endpoint, connections))
+  })
+})
+
+/** A transport to one endpoint, from code. */
+export const layer = (options: Options): Layer.Layer<FluxTransport, FluxError.FluxError> =>
+  Layer.effect(FluxTransport, make(options))
+
+const optional = <A>(value: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(value), Option.getOrUndefined)
+
+/** The environment's region is a machine's habit; a URL that names one was meant. */
+const preferUrlRegion = (options: Options): Options => {
+  const url = parseUrl(options.endpointUrl)
+  return url === undefined || regionOf(url) === undefined ? options : { ...options, region: undefined }
+}
+
+/**
+ * The environment: `FLUX_ENDPOINT_NAME`, `FLUX_ENDPOINT_URL`, `FLUX_TARGET_VARIANT`, `FLUX_CA_FILE`, `FLUX_CAPABILITIES` (a
+ * profile's name), `FLUX_CONNECTIONS`; `AWS_REGION` or `AWS_DEFAULT_REGION`, unless the URL names a region.
+ */
+export const config: Config.Config<Options> = Config.all({
+  endpointName: optional(Config.String("FLUX_ENDPOINT_NAME")),
+  endpointUrl: optional(Config.String("FLUX_ENDPOINT_URL")),
+  variant: optional(Config.String("FLUX_TARGET_VARIANT")),
+  caFile: optional(Config.String("FLUX_CA_FILE")),
+  capabilities: optional(Config.schema(Schema.Literals(profileNames), "FLUX_CAPABILITIES")),
+  connections: optional(Config.schema(Schema.Literals(["isolated", "shared"]), "FLUX_CONNECTIONS")),
+  region: optional(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION"))))
+}).pipe(Config.map(preferUrlRegion))
+
+/** A transport to one endpoint, from any Config; by default the environment, see {@link config}. */
+export const layerConfig = (
+  source: Config.Config<Options> = config
+): Layer.Layer<FluxTransport, FluxError.FluxError | Config.ConfigError> =>
+  Layer.effect(FluxTransport, Effect.flatMap(source, make))

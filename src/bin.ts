@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** The command `flux-stt`: puts its parts together. */
+import { readFileSync } from "node:fs"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Schema from "effect/Schema"
+import { presenter, tell } from "./cli/print.ts"
+import { runMain } from "./cli/Shutdown.ts"
+import { simulate } from "./cli/simulate.ts"
+import { transcribe } from "./cli/transcribe.ts"
+
+const Package = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+const { version } = Schema.decodeSync(Package)(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+
+Command.make("flux-stt").pipe(
+  Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),
+  Command.withSubcommands([transcribe, simulate]),
+  Command.run({ version }),
+  Effect.tapCause(tell),
+  Effect.provide(Layer.mergeAll(
+    NodeServices.layer,
+    Layer.succeed(Logger.LogToStderr, true),
+    CliOutput.layerPresenter(presenter),
+    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] })
+  )),
+  runMain
+)

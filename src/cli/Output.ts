@@ -1,0 +1,46 @@
+/** What the command prints, line by line. Pure. */
+import { type FluxEvent, schemaVersion } from "../FluxEvent.ts"
+
+/** The first line of NDJSON output. */
+export const header: string = JSON.stringify({ type: "Header", schemaVersion })
+
+/** An event as a line of NDJSON. */
+export const json = (event: FluxEvent): string => JSON.stringify(event)
+
+/**
+ * A finished turn as a line of text: when it was spoken (by its words, where Flux gives their times) and what was said. A turn that Flux did not end itself, or
+ * that stays under `minConfidence`, is marked. Other events, and turns without words, have no line.
+ */
+export const text = (event: FluxEvent): string | undefined => {
+  if (event.type !== "EndOfTurn" || event.transcript === "") return undefined
+  const ending = event.ending === "confirmed" ? "" : ` (${event.ending})`
+  const accepted = event.accepted ? "" : " (not accepted)"
+  const start = event.words[0]?.start ?? event.audioStart
+  const end = event.words.at(-1)?.end ?? event.audioEnd
+  return `[${time(start)} - ${time(end)}] ${event.transcript}${ending}${accepted}`
+}
+
+/** What somebody who reads the text should know besides: for stderr. */
+export const note = (event: FluxEvent): string | undefined => {
+  switch (event.type) {
+    case "Warning":
+      return `warning: ${event.description} (${event.code})`
+    case "Reconnecting":
+      return `warning: the connection broke, trying again (attempt ${event.attempt}): ${event.detail}`
+    case "Resumed":
+      return `the transcription goes on, ${event.behindSeconds.toFixed(1)} s behind`
+    case "AudioDropped":
+      return `warning: audio from ${time(event.audioStart)} to ${time(event.audioEnd)} was not transcribed`
+    default:
+      return undefined
+  }
+}
+
+/** Seconds as `00:03.9`, from one hour on as `1:00:03.9`. */
+export const time = (seconds: number): string => {
+  const tenths = Math.round(seconds * 10)
+  const hours = Math.floor(tenths / 36_000)
+  const minutes = Math.floor(tenths / 600) % 60
+  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, "0")
+  return `${hours === 0 ? "" : `${hours}:`}${String(minutes).padStart(2, "0")}:${rest}`
+}

@@ -1,0 +1,136 @@
+/** The flags that mirror settings and the endpoint. A flag beats its `FLUX_*` variable. */
+import type * as Config from "effect/Config"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { fieldIssues } from "../internal/schemaIssues.ts"
+import { Encoding } from "../Audio.ts"
+import type { FluxError } from "../FluxError.ts"
+import * as FluxSettings from "../FluxSettings.ts"
+import { type ProfileName, profiles } from "../FluxTransport.ts"
+
+const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  Flag.map(Flag.optional(flag), Option.getOrUndefined)
+
+/** An empty list leaves the environment's standing. */
+const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
+  Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values))
+
+/** How audio is coded, and what Flux is asked to do with it. */
+export const settings = {
+  model: optional(Flag.Literals("model", FluxSettings.Model.literals)).pipe(
+    Flag.withDescription("Model that the endpoint runs (default flux-general-en)")
+  ),
+  encoding: optional(Flag.Literals("encoding", Encoding.literals)).pipe(
+    Flag.withDescription("Encoding of raw audio (default linear16); a WAV file says so itself")
+  ),
+  sampleRate: optional(Flag.Int("sample-rate")).pipe(
+    Flag.withMetavar("HZ"),
+    Flag.withDescription("Sample rate of raw audio, or to convert a file to whose own rate Flux does not take (default 16000)")
+  ),
+  eotThreshold: optional(Flag.Finite("eot-threshold")).pipe(
+    Flag.withMetavar("0.5-0.9"),
+    Flag.withDescription("Confidence that ends a turn (Flux's default is 0.7)")
+  ),
+  eagerEotThreshold: optional(Flag.Finite("eager-eot-threshold")).pipe(
+    Flag.withMetavar("0.3-0.9"),
+    Flag.withDescription("Confidence that gives an EagerEndOfTurn; without it there are none")
+  ),
+  eotTimeoutMs: optional(Flag.Int("eot-timeout-ms")).pipe(
+    Flag.withMetavar("MS"),
+    Flag.withDescription("Silence that ends a turn whatever the confidence (Flux's default is 5000)")
+  ),
+  keyterm: repeatable(Flag.String("keyterm")).pipe(
+    Flag.withMetavar("TERM"),
+    Flag.withDescription("Term to listen for; may be repeated")
+  ),
+  languageHints: repeatable(Flag.String("language-hint")).pipe(
+    Flag.withMetavar("LANGUAGE"),
+    Flag.withDescription("Language to expect, flux-general-multi only; may be repeated")
+  ),
+  numerals: optional(Flag.Boolean("numerals")).pipe(
+    Flag.withDescription("Write numbers as digits, where the endpoint can")
+  ),
+  profanityFilter: optional(Flag.Boolean("profanity-filter")).pipe(
+    Flag.withDescription("Mask profanity, where the endpoint can")
+  ),
+  redact: optional(Flag.Literals("redact", ["numbers", "aggressive_numbers"])).pipe(
+    Flag.withDescription("Mask numbers, where the endpoint can")
+  ),
+  mipOptOut: optional(Flag.Boolean("mip-opt-out")).pipe(
+    Flag.withDescription("Keep the audio out of Deepgram's model improvement programme")
+  ),
+  tag: repeatable(Flag.String("tag")).pipe(
+    Flag.withMetavar("LABEL"),
+    Flag.withDescription("Label for usage reports; may be repeated")
+  ),
+  minConfidence: optional(Flag.Finite("min-confidence")).pipe(
+    Flag.withMetavar("0-1"),
+    Flag.withDescription("A turn's mean word confidence must exceed this to be accepted")
+  )
+}
+
+const profileNames = Object.keys(profiles).filter((name): name is ProfileName => name in profiles)
+
+/** What the deployed Flux bundle understands. */
+export const capabilities = optional(Flag.Literals("capabilities", profileNames)).pipe(
+  Flag.withDescription("What the endpoint's bundle understands (default flux-english-20260311)")
+)
+
+/** Where Flux runs. */
+export const endpoint = {
+  endpointName: optional(Flag.String("endpoint-name")).pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("SageMaker endpoint, or FLUX_ENDPOINT_NAME")
+  ),
+  region: optional(Flag.String("region")).pipe(
+    Flag.withDescription("AWS region of the endpoint (default: as the AWS SDK finds it)")
+  ),
+  endpointUrl: optional(Flag.String("endpoint-url")).pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Another address than SageMaker's, such as that of flux-stt simulate")
+  ),
+  variant: optional(Flag.String("target-variant")).pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Production variant to be invoked")
+  ),
+  caFile: optional(Flag.String("ca-file")).pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Certificate authority to trust besides, as PEM")
+  )
+}
+
+/** The fields of `over` that are there, laid over `base`. */
+export const overlay = <A extends object>(base: A, over: Partial<A>): A => ({
+  ...base,
+  ...Object.fromEntries(Object.entries(over).filter(([, value]) => value !== undefined))
+})
+
+/** What was found, or what is wrong, one line a fault. */
+export type Checked<A> = Result.Result<A, ReadonlyArray<string>>
+
+/** The faults that an error names: one for each broken setting. */
+export const faultsOf = ({ reason }: FluxError): ReadonlyArray<string> =>
+  reason._tag === "InvalidSettings"
+    ? reason.issues.map(({ problem, setting }) => `${setting}: ${problem}`)
+    : [reason.message]
+
+/** What is wrong with settings for an endpoint. */
+export const settingsFaults = (
+  patch: FluxSettings.SettingsPatch,
+  profile: ProfileName | undefined
+): ReadonlyArray<string> =>
+  Result.match(FluxSettings.resolve(FluxSettings.defaults, patch, profile && profiles[profile]), {
+    onSuccess: () => [],
+    onFailure: faultsOf
+  })
+
+/** Reads a Config; what it cannot read is a fault that names the variable. */
+export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> =>
+  Effect.result(Effect.mapError(config, ({ cause, message }) =>
+    Schema.isSchemaError(cause)
+      ? fieldIssues(cause).map((issue) => `${issue.path.replaceAll(".", "_")}: ${issue.message}`)
+      : [message]
+  ))

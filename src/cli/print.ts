@@ -1,0 +1,66 @@
+/** The way of lines to stdout and stderr. */
+import type * as Cause from "effect/Cause"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type * as PlatformError from "effect/PlatformError"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Sink from "effect/Sink"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import type { FluxEvent } from "../FluxEvent.ts"
+import { Broken, report } from "./Failure.ts"
+import * as Output from "./Output.ts"
+
+/** Help and version go to stdout, a command line that makes no sense to stderr only. */
+export const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error(
+        [
+          ...event.errors.map((error) => `flux-stt: ${error.message}`),
+          `  See ${event.commandPath.join(" ")} --help.`
+        ].join("\n")
+      )
+      : CliOutput.defaultPresenter.present(event)
+}
+
+/** What a failure has to say goes to stderr. */
+export const tell = <E>(cause: Cause.Cause<E>): Effect.Effect<void> => {
+  const text = report(cause)
+  return text === undefined ? Effect.void : Console.error(text)
+}
+
+/** A line to stderr. */
+export const say = (line: string): Effect.Effect<void> => Console.error(`flux-stt: ${line}`)
+
+/** Whoever read stdout has gone. */
+class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}
+
+/** Writes events as lines to stdout and what else there is to know to stderr. A reader that has gone ends it quietly. */
+export const print = (json: boolean) =>
+<E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
+  Effect.gen(function*() {
+    const stdio = yield* Stdio.Stdio
+    const lines = events.pipe(
+      Stream.tap((event) => {
+        const note = Output.note(event)
+        return note === undefined ? Effect.void : say(note)
+      }),
+      Stream.filterMap((event) => {
+        const line = json ? Output.json(event) : Output.text(event)
+        return line === undefined ? Result.failVoid : Result.succeed(line)
+      })
+    )
+    yield* Stream.concat(json ? Stream.make(Output.header) : Stream.empty, lines).pipe(
+      Stream.map((line) => `${line}\n`),
+      Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
+      Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
+    )
+  })
+
+const brokenStdout = ({ cause, message }: PlatformError.PlatformError): StdoutClosed | Broken =>
+  cause instanceof Error && "code" in cause && cause.code === "EPIPE"
+    ? new StdoutClosed({})
+    : new Broken({ what: "standard output cannot be written", cause: cause ?? message })

@@ -1,0 +1,101 @@
+/** The audio of a call: a file, standard input, or the bundled sample; and the words that the simulator gives it. */
+import { fileURLToPath } from "node:url"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as PlatformError from "effect/PlatformError"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import type { Encoding } from "../Audio.ts"
+import * as AudioFile from "../AudioFile.ts"
+import * as Script from "../simulator/Script.ts"
+import type { FluxError } from "../FluxError.ts"
+import { Broken } from "./Failure.ts"
+import { type Checked, faultsOf } from "./flags.ts"
+
+/** The bundled sample and what is said in it. */
+export const sample = fileURLToPath(new URL("../simulator/sample/sample.wav", import.meta.url))
+
+/** What was asked for. */
+export interface Request {
+  /** A path, or `-` for standard input. */
+  readonly path: string
+  /** Raw audio rather than WAV. */
+  readonly raw: boolean
+  /** As flags say, which a file must not contradict. */
+  readonly explicit: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
+  /** As flags or the environment say, for audio that does not say itself. */
+  readonly format: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
+  readonly onWarning: (warning: string) => Effect.Effect<void>
+}
+
+/** Opens the audio of a call. */
+export const open = Effect.fnUntraced(function*(
+  request: Request
+): Effect.fn.Return<Checked<AudioFile.AudioFile<Broken>>, never, Scope.Scope | Stdio.Stdio> {
+  const { explicit, format, path, raw } = request
+  const name = path === "-" ? "standard input" : path
+  const stdio = yield* Stdio.Stdio
+  const bytes = path === "-" ? stdio.stdin : AudioFile.bytes(path)
+  if (raw) {
+    const { encoding = "linear16", sampleRate = 16_000 } = format
+    return Result.succeed(readable(AudioFile.raw(bytes, { encoding, sampleRate }), name))
+  }
+  const opened = yield* Effect.result(
+    AudioFile.openWav(bytes, { sampleRate: format.sampleRate, onWarning: request.onWarning })
+  )
+  if (Result.isFailure(opened)) return Result.fail(explain(name, path, opened.failure))
+  const file = opened.success
+  const faults: Array<string> = []
+  if (explicit.encoding !== undefined && explicit.encoding !== file.format.encoding) {
+    faults.push(`encoding: ${name} is ${file.source}, which is sent as ${file.format.encoding}; leave --encoding out`)
+  }
+  if (explicit.sampleRate !== undefined && explicit.sampleRate !== file.format.sampleRate) {
+    faults.push(`sampleRate: ${name} is ${file.source}; leave --sample-rate out`)
+  }
+  return faults.length > 0 ? Result.fail(faults) : Result.succeed(readable(file, name))
+})
+
+const readable = (
+  file: AudioFile.AudioFile<PlatformError.PlatformError>,
+  name: string
+): AudioFile.AudioFile<Broken> => ({
+  ...file,
+  audio: Stream.mapError(file.audio, (cause) => new Broken({ what: `${name} cannot be read`, cause }))
+})
+
+const explain = (
+  name: string,
+  path: string,
+  error: FluxError | PlatformError.PlatformError
+): ReadonlyArray<string> => {
+  if (error._tag === "PlatformError") return [`${name}: ${error.reason.description ?? error.message}`]
+  return faultsOf(error).map((fault) =>
+    `${name}: ${fault}${path === "-" && fault.includes("not a WAV file") ? "; raw audio needs --raw" : ""}`
+  )
+}
+
+/** Words for the simulator, and where they come from. */
+export interface Words {
+  readonly script: Script.Script
+  /** For people: `words come from call.txt`. */
+  readonly from: string
+}
+
+/** Words from a script, else from a transcript beside the audio (the same name with `.txt`), else placeholders. */
+export const words = Effect.fnUntraced(function*(
+  script: string | undefined,
+  path: string | undefined
+): Effect.fn.Return<Checked<Words>, never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const beside = path === undefined || path === "-" ? undefined : path.replace(/(\.[^./\\]*)?$/, ".txt")
+  const file = script ?? beside
+  const text = file === undefined || file === path ? Option.none() : yield* Effect.option(fs.readFileString(file))
+  if (file !== undefined && Option.isSome(text)) {
+    return Result.succeed({ script: Script.fromText(text.value), from: `words come from ${file}` })
+  }
+  if (script !== undefined) return Result.fail([`script: ${script} cannot be read`])
+  return Result.succeed({ script: Script.placeholders, from: "words are placeholders: give --script FILE" })
+})

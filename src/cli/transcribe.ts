@@ -1,0 +1,171 @@
+/** `flux-stt transcribe`: the turns of a file, of standard input, or of the bundled sample. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Audio from "../Audio.ts"
+import type * as AudioFile from "../AudioFile.ts"
+import * as FluxSettings from "../FluxSettings.ts"
+import { FluxTransport, type ProfileName, profiles } from "../FluxTransport.ts"
+import * as Transcriber from "../Transcriber.ts"
+import { type Broken, CannotStart } from "./Failure.ts"
+import * as flags from "./flags.ts"
+import { print, say } from "./print.ts"
+import { Shutdown } from "./Shutdown.ts"
+import * as source from "./source.ts"
+
+const config = {
+  file: Argument.String("file").pipe(
+    Argument.withMetavar("FILE|-"),
+    Argument.withDescription("WAV file, or - for standard input; may be left out with --simulate"),
+    Argument.optional
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("One event as JSON a line, the schema version in the first one"),
+    Flag.withDefault(false)
+  ),
+  simulate: Flag.Boolean("simulate").pipe(
+    Flag.withDescription("Start a simulator of the endpoint in this process; it does not recognise speech"),
+    Flag.withDefault(false)
+  ),
+  script: Flag.String("script").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("What the simulator hears, one line a turn (default: FILE with .txt)"),
+    Flag.optional
+  ),
+  raw: Flag.Boolean("raw").pipe(
+    Flag.withDescription("The audio is raw: see --encoding and --sample-rate"),
+    Flag.withDefault(false)
+  ),
+  pace: Flag.Literals("pace", ["realtime", "fast"]).pipe(
+    Flag.withDescription("fast: as fast as a simulator in this process takes it, twice real time elsewhere"),
+    Flag.withDefault("realtime")
+  ),
+  finish: Flag.Literals("finish", ["close", "silence"]).pipe(
+    Flag.withDescription("At the end of the audio close at once, or send silence until the last turn is confirmed"),
+    Flag.withDefault("close")
+  ),
+  capabilities: flags.capabilities,
+  endpoint: flags.endpoint,
+  settings: flags.settings
+}
+
+type Input = Command.Command.Config.Infer<typeof config>
+
+/** The command. */
+export const transcribe = Command.make("transcribe", config, (input) =>
+  quiet(Effect.scoped(run(input)))
+).pipe(
+  Command.withDescription("Prints the turns of a recording or a live stream as they come"),
+  Command.withExamples([
+    { command: "flux-stt transcribe --simulate", description: "The bundled sample on the simulator" },
+    { command: "flux-stt transcribe call.wav --endpoint-name my-flux --region us-east-1", description: "A file on SageMaker" },
+    {
+      command: "arecord -f S16_LE -r 16000 | flux-stt transcribe - --json --endpoint-name my-flux",
+      description: "A microphone, as NDJSON"
+    }
+  ])
+)
+
+/** Without `--log-level` only what goes wrong is logged: the embedded simulator tells of every session. */
+const quiet = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | GlobalFlag.Setting.Identifier<"log-level">> =>
+  Effect.flatMap(GlobalFlag.LogLevel, (level) =>
+    Option.isSome(level) ? effect : Effect.provideService(effect, References.MinimumLogLevel, "Warn"))
+
+const run = Effect.fnUntraced(function*(input: Input) {
+  const shutdown = yield* Shutdown
+  const { file, patch, transport } = yield* prepare(input)
+  const services = Transcriber.layer.pipe(
+    Layer.provide(Layer.succeed(FluxTransport, transport)),
+    Layer.provide(FluxSettings.layer(patch))
+  )
+  yield* shutdown.graceful((asked) =>
+    Stream.interruptWhen(paced(file, input), Effect.andThen(asked, say("finishing; once more to stop at once"))).pipe(
+      Transcriber.transcribe({ finish: input.finish }),
+      Stream.provide(services),
+      print(input.json)
+    )
+  )
+})
+
+const paced = (
+  { audio, format }: AudioFile.AudioFile<Broken>,
+  { pace, simulate }: Input
+): Stream.Stream<Uint8Array, Broken> => {
+  const frames = Audio.frames(audio, format)
+  if (pace === "fast" && simulate) return frames
+  return Audio.paced(frames, { ...format, speed: pace === "fast" ? 2 : 1 })
+}
+
+const endpointHint = "give --endpoint-name or FLUX_ENDPOINT_NAME, or try --simulate"
+
+/** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
+const prepare = Effect.fnUntraced(function*(input: Input) {
+  const faults: Array<string> = []
+  const collect = <A>(checked: flags.Checked<A>): A | undefined => {
+    if (Result.isSuccess(checked)) return checked.success
+    faults.push(...checked.failure)
+    return undefined
+  }
+
+  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
+  const env = collect(yield* flags.read(SageMaker.config)) ?? {}
+  const endpoint = flags.overlay(env, { ...input.endpoint, capabilities: input.capabilities })
+  const profile = typeof endpoint.capabilities === "string" ? endpoint.capabilities : undefined
+  const patch = flags.overlay(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
+  faults.push(...flags.settingsFaults(patch, profile))
+
+  const script = Option.getOrUndefined(input.script)
+  const path = Option.getOrElse(input.file, () => input.simulate ? source.sample : undefined)
+  if (path === undefined) faults.push("file: give a WAV file, or - for standard input, or try --simulate")
+  if (!input.simulate && script !== undefined) faults.push("script: is for --simulate only")
+  for (const [flag, value] of Object.entries(input.simulate ? input.endpoint : {})) {
+    if (value !== undefined) faults.push(`${flag}: --simulate has its own endpoint`)
+  }
+  const words = input.simulate ? collect(yield* source.words(script, path)) : undefined
+  const onSageMaker = input.simulate
+    ? undefined
+    : collect(yield* Effect.result(Effect.mapError(SageMaker.make(endpoint), (error) =>
+      flags.faultsOf(error).map((fault) =>
+        endpoint.endpointName === undefined && fault.startsWith("endpointName") ? `${fault}; ${endpointHint}` : fault
+      ))))
+  // standard input may keep us waiting for what cannot be used
+  const file = path === undefined || (path === "-" && faults.length > 0) ? undefined : collect(
+    yield* source.open({
+      path,
+      raw: input.raw,
+      explicit: input.settings,
+      format: { encoding: patch.encoding ?? undefined, sampleRate: patch.sampleRate ?? undefined },
+      onWarning: (warning) => say(`warning: ${warning}`)
+    })
+  )
+  if (faults.length > 0 || file === undefined) return yield* new CannotStart({ faults })
+
+  const transport = onSageMaker ?? (yield* simulated(words, profile))
+  return { file, patch: flags.overlay<FluxSettings.SettingsPatch>(patch, file.format), transport }
+})
+
+/** A transport to a simulator in this process, which nothing of the user's AWS environment reaches. */
+const simulated = Effect.fnUntraced(function*(words: source.Words | undefined, profile: ProfileName | undefined) {
+  const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
+  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
+  const { url } = yield* SimulatorServer.make({ script: words?.script, limits: profile && profiles[profile] })
+  yield* say(`simulating the endpoint; it does not recognise speech, ${words?.from}`)
+  return yield* SageMaker.make({
+    endpointName: "simulator",
+    region: "us-east-1",
+    endpointUrl: url,
+    credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" },
+    capabilities: profile,
+    useFips: false,
+    useDualStack: false
+  })
+})
