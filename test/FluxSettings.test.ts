@@ -48,6 +48,13 @@ describe("FluxSettings.query", () => {
     assert.deepStrictEqual(new URLSearchParams(text).getAll("keyterm"), terms)
   }, { arbitrary: { runs: 300, seed: "query" } })
 
+  it("leaves out what is false anyway and unknown to narrow bundles", () => {
+    assert.strictEqual(
+      query({ numerals: false, profanityFilter: false }),
+      "model=flux-general-en&encoding=linear16&sample_rate=16000"
+    )
+  })
+
   it("encodes what encodeURIComponent leaves", () => {
     assert.match(query({ keyterm: ["O'Brien (CEO)!*"] }), /keyterm=O%27Brien%20%28CEO%29%21%2A$/)
   })

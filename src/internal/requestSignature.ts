@@ -88,10 +88,10 @@ export const verify = (
   const stamp = request.header("x-amz-date") ?? ""
   const millis = millisOf(stamp)
   if (millis === undefined) {
-    return { errorType: "IncompleteSignatureException", message: "Authorization header requires a valid 'X-Amz-Date' header." }
+    return missing("Authorization header requires a valid 'X-Amz-Date' header.")
   }
   if (!auth.signedHeaders.includes("x-amz-date")) {
-    return { errorType: "IncompleteSignatureException", message: "'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization." }
+    return missing("'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization.")
   }
   if (auth.accessKeyId !== credentials.accessKeyId) {
     return { errorType: "UnrecognizedClientException", message: "The security token included in the request is invalid." }
@@ -120,8 +120,9 @@ const shape = new RegExp(
     "SignedHeaders=(?<names>[^,\\s]+), ?Signature=(?<signature>[0-9a-f]{64})$"
 )
 
-const incomplete = (message: string): Result.Result<never, Problem> =>
-  Result.fail({ errorType: "IncompleteSignatureException", message })
+const missing = (message: string): Problem => ({ errorType: "IncompleteSignatureException", message })
+
+const incomplete = (message: string): Result.Result<never, Problem> => Result.fail(missing(message))
 
 const invalid = (message: string): Problem => ({ errorType: "InvalidSignatureException", message })
 

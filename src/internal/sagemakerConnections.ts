@@ -3,7 +3,7 @@
  * made here, so that a connection can be freed even when its peer no longer reads: `session.destroy()` waits for ever
  * to flush, and the handler knows no other way.
  */
-import type { ClientHttp2Stream } from "node:http2"
+import type { ClientHttp2Stream, Http2Session } from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { NodeHttp2Handler } from "@smithy/node-http-handler"
@@ -38,18 +38,26 @@ const streamsPerConnection = 100
 const connect = (url: URL, ca: string | undefined): net.Socket => {
   const host = url.hostname.replace(/^\[|\]$/g, "")
   if (url.protocol === "http:") return net.connect({ host, port: Number(url.port || 80) })
-  const socket = tls.connect({
+  return tls.connect({
     host,
     port: Number(url.port || 443),
     ALPNProtocols: ["h2"],
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
     ...(ca === undefined ? {} : { ca })
   })
-  socket.once("secureConnect", () => {
-    if (socket.alpnProtocol !== "h2") socket.destroy(new Error("the server does not offer HTTP/2"))
-  })
-  return socket
 }
+
+/** Node goes on with any TLS server. Not to be done at `secureConnect`: a socket destroyed there aborts the process. */
+const insistOnHttp2 = (session: Http2Session): void => {
+  session.once("connect", () => {
+    if (session.encrypted === true && session.alpnProtocol !== "h2") {
+      session.destroy(new Error("the server does not offer HTTP/2"))
+    }
+  })
+}
+
+const isConnecting = (socket: net.Socket): boolean =>
+  socket.connecting || (socket instanceof tls.TLSSocket && socket.getProtocol() === null)
 
 /** A handler with the sockets it made. */
 interface Line {
@@ -62,6 +70,7 @@ interface Line {
 const shut = (line: Line): Effect.Effect<void> =>
   Effect.suspend(() => {
     line.handler.destroy()
+    for (const socket of line.sockets) if (isConnecting(socket)) socket.destroy()
     const flushed = Effect.forEach(line.sockets, (socket) =>
       Effect.callback<void>((resume) => {
         const closed = (): void => resume(Effect.void)
@@ -111,6 +120,7 @@ export const make = (mode: ConnectionMode, ca: string | undefined): Connections 
       watch: (stream) => {
         const session = stream.session
         if (session === undefined) return () => false
+        if (session.connecting) insistOnHttp2(session)
         if (!speakers.has(session)) session.once("remoteSettings", () => speakers.add(session))
         return () => speakers.has(session)
       },

@@ -6,6 +6,7 @@ import { type ClientHttp2Stream, constants } from "node:http2"
 import { Readable } from "node:stream"
 import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import type { HttpHandler } from "@smithy/core/protocols"
+import type { Logger } from "@smithy/types"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -40,6 +41,10 @@ class RequestBody extends Readable {
     return destination
   }
 }
+
+const nothing = (): void => undefined
+/** Without one, the SDK complains on the console of requests that it cannot retry. */
+const silent: Logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 /** Thrown through the SDK, whose clock correction looks at `$response`. Never leaves this module. */
 class RefusalError extends Error {
@@ -109,7 +114,7 @@ const makeExchange = (connection: Connection): Exchange => {
   const body = new RequestBody((opened) => {
     stream = opened
     speaks = connection.watch(opened)
-    opened.on("error", () => undefined)
+    opened.on("error", nothing)
     if (freed) {
       // Interrupted while the SDK was still preparing the request.
       reset(opened)
@@ -179,6 +184,9 @@ const seedOf = (authorization: string | undefined): Seed | undefined => {
   return region === undefined || service === undefined || signature === undefined ? undefined : { region, service, signature }
 }
 
+const unusable = (cause: Error): FluxError.FluxError =>
+  FluxError.make(new FluxError.CredentialsUnavailable({ cause }), "open")
+
 /** The `open` of an endpoint. */
 export const make = (
   endpoint: Resolved,
@@ -191,8 +199,9 @@ export const make = (
     const clock = yield* Clock.Clock
     const identity = yield* Effect.tryPromise({
       try: () => endpoint.credentials(),
-      catch: (cause) => FluxError.make(new FluxError.CredentialsUnavailable({ cause: bareError(cause, []) }), "open")
+      catch: (cause) => unusable(bareError(cause, []))
     })
+    if (identity.accessKeyId === "" || identity.secretAccessKey === "") return yield* unusable(new Error("the keys are empty"))
     const secrets = [identity.secretAccessKey, identity.sessionToken ?? "", query, Option.getOrElse(decoded(query), () => query)]
     const exchange = yield* Effect.acquireRelease(
       Effect.sync(() => makeExchange(connections.acquire())),
@@ -208,6 +217,7 @@ export const make = (
       maxAttempts: 1,
       retryMode: "standard",
       systemClockOffset: clockOffset,
+      logger: silent,
       requestHandler: exchange.handler
     })
     const command = new InvokeEndpointWithBidirectionalStream({
@@ -227,10 +237,9 @@ export const make = (
         const requestId = cause.refusal.headers["x-amzn-requestid"]
         return FluxError.make(fromRefusal(cause.refusal, secrets), "open", requestId)
       }
-      const error = bareError(cause, secrets)
-      if (exchange.authorization() === undefined) {
-        return FluxError.make(new FluxError.CredentialsUnavailable({ cause: error }), "open")
-      }
+      // The handler says only that the stream was aborted; the stream knows why.
+      const error = bareError(exchange.stream()?.errored ?? cause, secrets)
+      if (exchange.authorization() === undefined) return unusable(error)
       return FluxError.make(
         exchange.speaksHttp2()
           ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })

@@ -102,6 +102,8 @@ export const make = (options: {
   }
 
   const onEnd = (): void => {
+    // Node also says so of a stream that was reset; then onClose says why.
+    if (stream.destroyed || stream.rstCode !== 0) return
     const broken = parser.pending() > 0
       ? "the response ended within a frame"
       : assembler.pending()

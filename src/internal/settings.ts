@@ -180,8 +180,9 @@ export const query = (settings: Settings): string => {
   add("eot_timeout_ms", settings.eotTimeoutMs)
   for (const term of settings.keyterm) add("keyterm", term)
   for (const hint of new Set(settings.languageHints.map(baseLanguage))) add("language_hint", hint)
-  add("numerals", settings.numerals)
-  add("profanity_filter", settings.profanityFilter)
+  // false is the default, and a bundle that lacks the parameter refuses even that
+  add("numerals", settings.numerals === true ? true : undefined)
+  add("profanity_filter", settings.profanityFilter === true ? true : undefined)
   add("redact", settings.redact)
   add("mip_opt_out", settings.mipOptOut)
   for (const tag of settings.tag) add("tag", tag)

@@ -2,7 +2,14 @@
  * The request body as SageMaker reads it: signed frames in, WebSocket messages out (protocol 5.3, 5.4, 5.6).
  * Strict, so that a client's mistake shows here and not first at AWS. Total: any bytes give messages or a refusal.
  */
-import { chunkSignature, headerText, makeParser, type Message, type SigningKey, signingKey } from "../internal/eventStream.ts"
+import {
+  chunkSignature,
+  headerText,
+  makeParser,
+  type Message,
+  type SigningKey,
+  signingKey
+} from "../internal/eventStream.ts"
 import { mismatch } from "../internal/requestSignature.ts"
 
 /** What the client sent. After `end` and `refused` nothing more comes. */
@@ -77,6 +84,7 @@ export const make = (chain: Chain | undefined): Reader => {
     if (more) return undefined
     const message = Buffer.concat(parts)
     parts = []
+    partBytes = 0
     return whole(dataType, message)
   }
 

@@ -1,4 +1,7 @@
-/** The query string of `v2/listen` as a Flux container reads it (protocol 1.1, 1.3): strict, and apart from the client's own rules. Pure. */
+/**
+ * The query string of `v2/listen` as a Flux container reads it (protocol 1.1, 1.3): strict, and apart from the
+ * client's own rules. Pure.
+ */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Encoding, type Format, sampleRates } from "../Audio.ts"
@@ -23,7 +26,7 @@ export const maxLength = 2048
 /** True where a query string is legal for SageMaker, whatever its parameters mean: length and pattern of protocol 1.3. */
 export const isLegal = (query: string): boolean => query.length <= maxLength && pattern.test(query)
 
-/** Reads a query string. Fails with the first reason for which the container refuses it; the reason names no value but numbers. */
+/** Reads a query string. Fails with the first reason for which the container refuses it; the reason names no value. */
 export const parse = (query: string, limits: Limits): Result.Result<Query, string> => {
   if (!isLegal(query)) return Result.fail("not a legal query string")
   const values = new Map<string, Array<string>>()

@@ -23,18 +23,19 @@ export interface Listener {
 
 /** A new {@link Listener}. */
 export const make = (format: Format): Listener => {
-  const frameSamples = bytesOf(format, frameMillis) / bytesPerSample(format.encoding)
+  const width = bytesPerSample(format.encoding)
+  const frameSamples = bytesOf(format, frameMillis) / width
   const leastPower = (voicedRms * fullScale) ** 2
-  const linear = linearOf(format.encoding)
+  const powerOf = powers[format.encoding]
   let samples = 0
   let inFrame = 0
   let power = 0
   let half: number | undefined
 
-  const take = (sample: number, out: Array<Frame>): void => {
-    samples++
-    inFrame++
-    power += sample * sample
+  const take = (count: number, added: number, out: Array<Frame>): void => {
+    samples += count
+    inFrame += count
+    power += added
     if (inFrame === frameSamples) out.push(close())
   }
   const close = (): Frame => {
@@ -43,25 +44,22 @@ export const make = (format: Format): Listener => {
     power = 0
     return { voiced, endMillis: (samples * 1000) / format.sampleRate }
   }
-  const pushG711 = (bytes: Uint8Array, table: Int16Array, out: Array<Frame>): void => {
-    for (const byte of bytes) take(table[byte] ?? 0, out)
-  }
-  const pushLinear16 = (bytes: Uint8Array, out: Array<Frame>): void => {
-    for (const byte of bytes) {
-      if (half === undefined) half = byte
-      else {
-        const low = half
-        half = undefined
-        take(((low | (byte << 8)) << 16) >> 16, out)
-      }
-    }
-  }
 
   return {
     push: (bytes) => {
       const out: Array<Frame> = []
-      if (linear === undefined) pushLinear16(bytes, out)
-      else pushG711(bytes, linear, out)
+      let at = 0
+      if (half !== undefined && bytes.length > 0) {
+        take(1, powerOf(Uint8Array.of(half, bytes[0] ?? 0), 0, 2), out)
+        half = undefined
+        at = 1
+      }
+      while (bytes.length - at >= width) {
+        const count = Math.min(frameSamples - inFrame, Math.floor((bytes.length - at) / width))
+        take(count, powerOf(bytes, at, at + count * width), out)
+        at += count * width
+      }
+      half = at < bytes.length ? bytes[at] : half
       return out
     },
     flush: () => (inFrame === 0 ? [] : [close()]),
@@ -89,5 +87,22 @@ const fullScale = 32_768
 const mulawTable = Int16Array.from({ length: 256 }, (_, byte) => mulawToLinear(byte))
 const alawTable = Int16Array.from({ length: 256 }, (_, byte) => alawToLinear(byte))
 
-const linearOf = (encoding: Encoding): Int16Array | undefined =>
-  encoding === "mulaw" ? mulawTable : encoding === "alaw" ? alawTable : undefined
+/** The sum of the squares of whole samples: an integer below 2^53, so the order of adding is all one. */
+type Power = (bytes: Uint8Array, from: number, to: number) => number
+
+const powerOfLinear16: Power = (bytes, from, to) => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let sum = 0
+  for (let at = from; at < to; at += 2) sum += view.getInt16(at, true) ** 2
+  return sum
+}
+const powerOfTable = (table: Int16Array): Power => (bytes, from, to) => {
+  let sum = 0
+  for (let at = from; at < to; at++) sum += (table[bytes[at] ?? 0] ?? 0) ** 2
+  return sum
+}
+const powers: Readonly<Record<Encoding, Power>> = {
+  linear16: powerOfLinear16,
+  mulaw: powerOfTable(mulawTable),
+  alaw: powerOfTable(alawTable)
+}

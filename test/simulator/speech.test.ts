@@ -39,6 +39,11 @@ describe("speech", () => {
     assert.deepStrictEqual(speech.make(pcm16).push(encode(samples, pcm16)), [{ voiced: false, endMillis: 80 }])
   })
 
+  it("reads a view of a larger buffer", () => {
+    const around = new Uint8Array([...encode(tone(1280, 8000), pcm16), ...new Uint8Array(2560)])
+    assert.deepStrictEqual(speech.make(pcm16).push(around.subarray(2560)), [{ voiced: false, endMillis: 80 }])
+  })
+
   it("makes a frame every 80 ms at every rate", () => {
     for (const sampleRate of sampleRates) {
       for (const encoding of ["linear16", "mulaw", "alaw"] as const) {
@@ -57,6 +62,7 @@ describe("speech", () => {
     assert.deepStrictEqual(half.flush(), [])
     const listener = speech.make(pcm16)
     assert.deepStrictEqual(listener.push(Uint8Array.of(0xff)), [])
+    assert.deepStrictEqual(listener.push(new Uint8Array(0)), [])
     assert.deepStrictEqual(listener.push(Uint8Array.of(0x3f, 0x00)), [])
     assert.strictEqual(listener.samples(), 1)
     assert.deepStrictEqual(listener.flush(), [{ voiced: true, endMillis: 1 / 16 }])
