@@ -57,9 +57,9 @@ export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavai
   }
 }
 
-/** 403 or a signature error: permission, signature, or clock. */
+/** 403 or a signature error: permission, signature, or clock. Without a status it came within the stream. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
-  status: Schema.Int,
+  status: Schema.optional(Schema.Int),
   errorType: Schema.optional(Schema.String),
   detail: Schema.String
 }) {
@@ -75,7 +75,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
     return "The role needs sagemaker:InvokeEndpointWithBidirectionalStream on the endpoint; sagemaker:InvokeEndpoint does not cover it"
   }
   override get message(): string {
-    return `Not allowed (${this.status}${suffix(this.errorType)}): ${this.detail}`
+    return `Not allowed (${[this.status, this.errorType].filter((part) => part !== undefined).join(", ")}): ${this.detail}`
   }
 }
 

@@ -1,5 +1,5 @@
 /** The flags that mirror settings and the endpoint. A flag beats its `FLUX_*` variable. */
-import type * as Config from "effect/Config"
+import * as Config from "effect/Config"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -74,9 +74,9 @@ export const settings = {
 
 const profileNames = Object.keys(profiles).filter((name): name is ProfileName => name in profiles)
 
-/** What the deployed Flux bundle understands. */
+/** What the deployed Flux bundle understands; see {@link profile}. */
 export const capabilities = optional(Flag.Literals("capabilities", profileNames)).pipe(
-  Flag.withDescription("What the endpoint's bundle understands (default flux-english-20260311)")
+  Flag.withDescription("What the endpoint's bundle understands, or FLUX_CAPABILITIES (default flux-english-20260311)")
 )
 
 /** Where Flux runs. */
@@ -134,3 +134,11 @@ export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> =>
       ? fieldIssues(cause).map((issue) => `${issue.path.replaceAll(".", "_")}: ${issue.message}`)
       : [message]
   ))
+
+/** The profile that the flag, else the environment, names. */
+export const profile = (given: ProfileName | undefined): Effect.Effect<Checked<ProfileName | undefined>> =>
+  given === undefined
+    ? Effect.map(read(profileConfig), Result.map(Option.getOrUndefined))
+    : Effect.succeed(Result.succeed(given))
+
+const profileConfig = Config.option(Config.schema(Schema.Literals(profileNames), "FLUX_CAPABILITIES"))

@@ -54,7 +54,9 @@ const run = Effect.fnUntraced(function*(input: Input) {
   const shutdown = yield* Shutdown
   const words = yield* source.words(Option.getOrUndefined(input.script), undefined)
   const credentials = parseCredentials(Option.getOrUndefined(input.verifyCredentials))
+  const profile = yield* flags.profile(input.capabilities)
   if (Result.isFailure(words)) return yield* new CannotStart({ faults: words.failure })
+  if (Result.isFailure(profile)) return yield* new CannotStart({ faults: profile.failure })
   if (Result.isFailure(credentials)) return yield* new CannotStart({ faults: credentials.failure })
 
   yield* shutdown.graceful(Effect.fnUntraced(function*(asked) {
@@ -63,7 +65,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
       port: input.port,
       script: words.success.script,
       closeMode: input.closeMode,
-      limits: input.capabilities && profiles[input.capabilities],
+      limits: profile.success && profiles[profile.success],
       verifyCredentials: credentials.success
     })
     yield* say(`simulating the endpoint at ${url}; it does not recognise speech, ${words.success.from}`)

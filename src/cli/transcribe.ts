@@ -105,8 +105,6 @@ const paced = (
   return Audio.paced(frames, { ...format, speed: pace === "fast" ? 2 : 1 })
 }
 
-const endpointHint = "give --endpoint-name or FLUX_ENDPOINT_NAME, or try --simulate"
-
 /** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
 const prepare = Effect.fnUntraced(function*(input: Input) {
   const faults: Array<string> = []
@@ -116,11 +114,8 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
     return undefined
   }
 
-  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
-  const env = collect(yield* flags.read(SageMaker.config)) ?? {}
-  const endpoint = flags.overlay(env, { ...input.endpoint, capabilities: input.capabilities })
-  const profile = typeof endpoint.capabilities === "string" ? endpoint.capabilities : undefined
   const patch = flags.overlay(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
+  const profile = collect(yield* flags.profile(input.capabilities))
   faults.push(...flags.settingsFaults(patch, profile))
 
   const script = Option.getOrUndefined(input.script)
@@ -131,12 +126,7 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
     if (value !== undefined) faults.push(`${flag}: --simulate has its own endpoint`)
   }
   const words = input.simulate ? collect(yield* source.words(script, path)) : undefined
-  const onSageMaker = input.simulate
-    ? undefined
-    : collect(yield* Effect.result(Effect.mapError(SageMaker.make(endpoint), (error) =>
-      flags.faultsOf(error).map((fault) =>
-        endpoint.endpointName === undefined && fault.startsWith("endpointName") ? `${fault}; ${endpointHint}` : fault
-      ))))
+  const onSageMaker = input.simulate ? undefined : collect(yield* sageMaker(input.endpoint, profile))
   // standard input may keep us waiting for what cannot be used
   const file = path === undefined || (path === "-" && faults.length > 0) ? undefined : collect(
     yield* source.open({
@@ -147,10 +137,24 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
       onWarning: (warning) => say(`warning: ${warning}`)
     })
   )
-  if (faults.length > 0 || file === undefined) return yield* new CannotStart({ faults })
+  if (faults.length > 0 || file === undefined) return yield* new CannotStart({ faults: [...new Set(faults)] })
 
   const transport = onSageMaker ?? (yield* simulated(words, profile))
   return { file, patch: flags.overlay<FluxSettings.SettingsPatch>(patch, file.format), transport }
+})
+
+/** A transport to the endpoint that flags and environment name. It does not connect yet. */
+const sageMaker = Effect.fnUntraced(function*(endpoint: Input["endpoint"], profile: ProfileName | undefined) {
+  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
+  const env = yield* flags.read(SageMaker.config)
+  if (Result.isFailure(env)) return Result.fail(env.failure)
+  const options = flags.overlay(env.success, { ...endpoint, capabilities: profile })
+  return yield* Effect.result(Effect.mapError(SageMaker.make(options), (error) =>
+    flags.faultsOf(error).map((fault) =>
+      options.endpointName === undefined && fault.startsWith("endpointName")
+        ? `${fault}; give --endpoint-name or FLUX_ENDPOINT_NAME, or try --simulate`
+        : fault
+    )))
 })
 
 /** A transport to a simulator in this process, which nothing of the user's AWS environment reaches. */

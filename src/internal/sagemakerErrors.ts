@@ -79,6 +79,7 @@ export const fromException = (
   const said = given.message ?? textOf(fields["Message"]) ?? textOf(fields["message"]) ?? ""
   const detail = shortLine(said, []) || "no message"
   if (throttling.test(`${type} ${errorCode ?? ""}`)) return new FluxError.Throttled({ detail })
+  if (forbidden.test(type)) return new FluxError.Unauthorized({ errorType: type, detail })
   if (type === "ModelStreamError") return new FluxError.ModelStreamError({ errorCode, detail })
   const known = type === "" || type === "InternalStreamFailure"
   return new FluxError.StreamFailure({ errorCode: errorCode ?? (known ? undefined : type), detail })

@@ -180,7 +180,8 @@ export const make = (options: {
   const onError = (error: Error): void => finish(lost(error))
   const onClose = (): void => {
     finish(outcome === undefined ? lost(undefined) : undefined)
-    wakeWriter?.()
+    // With both sides ended the stream closes before its last frame has left, and that frame's callback is still to come.
+    if (!(ended && endedCleanly())) wakeWriter?.()
   }
   const detach = (): void => {
     stream.off("data", onData).off("end", onEnd).off("error", onError).off("close", onClose)

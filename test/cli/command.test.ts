@@ -38,8 +38,8 @@ interface Running {
 const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
   const child = spawn(process.execPath, ["src/bin.ts", ...args], {
     cwd: root,
-    // nothing of the machine's AWS set-up
-    env: { HOME: home, AWS_EC2_METADATA_DISABLED: "true", ...options.env }
+    // nothing of the machine's AWS set-up; the cache halves what a process costs
+    env: { HOME: home, NODE_COMPILE_CACHE: join(home, "cache"), AWS_EC2_METADATA_DISABLED: "true", ...options.env }
   })
   let [out, err] = ["", ""]
   const watchers = new Set<() => void>()
@@ -75,9 +75,19 @@ interface Options {
 }
 
 const run = async (args: ReadonlyArray<string>, options?: Options) => {
+  const began = performance.now()
   const running = start(args, options)
   const status = await running.status
-  return { status, stdout: running.stdout(), stderr: running.stderr(), lines: running.stdout().trimEnd().split("\n") }
+  return { status, millis: performance.now() - began, stdout: running.stdout(), stderr: running.stderr(), lines: running.stdout().trimEnd().split("\n") }
+}
+
+/** Milliseconds from Connected to Disconnected, of NDJSON. */
+const sessionMillis = (stdout: string): number => {
+  const at = (type: string): number => {
+    const line = stdout.split("\n").find((line) => line.includes(`{"type":"${type}"`))
+    return line === undefined ? Number.NaN : JSON.parse(line).receivedAt
+  }
+  return at("Disconnected") - at("Connected")
 }
 
 const spoken = (line: string): string => line.replace(/^\[.*?\] /, "")
@@ -105,8 +115,10 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     })
 
     it("--json prints the schema version and then events", async () => {
-      const { lines: [header = "", ...rest], status } = await run([...simulate, "--json"])
+      const { lines: [header = "", ...rest], status, stdout } = await run([...simulate, "--json"])
       assert.strictEqual(status, 0)
+      // 13.8 s of audio, which nothing slows down
+      assert.isBelow(sessionMillis(stdout), 6500)
       assert.deepStrictEqual(JSON.parse(header), { type: "Header", schemaVersion: 1 })
       const events = rest.map((line) => Result.getOrThrow(Schema.decodeUnknownResult(FluxEvent)(JSON.parse(line))))
       assert.strictEqual(events[0]?.type, "Connected")
@@ -145,15 +157,23 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     it("--finish decides what becomes of a turn that the audio cuts off", async () => {
       // the first turn ends at 3.4 s, here without its silence; sizes are the header's own
       const path = file("cut.wav", wav.subarray(0, 44 + 32_000 * 3.2))
-      const closed = await run([...simulate, path])
+      const call = [...simulate, path, "--script", sample.replace(".wav", ".txt")]
+      const closed = await run(call)
       assert.match(closed.stdout, /^\[.*\] Hello, .* \(closed\)\n$/)
-      const confirmed = await run([...simulate, path, "--finish", "silence"])
+      const confirmed = await run([...call, "--finish", "silence"])
       assert.match(confirmed.stdout, /^\[.*\] Hello, [^()]*\n$/)
       assert.match(
         closed.stderr,
         /warning: the WAV file is shorter than its header declares \(102400 of 442450 bytes of audio\)/
       )
       assert.deepStrictEqual([closed.status, confirmed.status], [0, 0])
+    })
+
+    it("paces the audio like real time unless told otherwise", async () => {
+      const { millis, status } = await run(["transcribe", "--simulate", file("3s.wav", wav.subarray(0, 44 + 96_000))])
+      assert.strictEqual(status, 0)
+      // the last of 38 frames goes out 37 frames after the first
+      assert.isAtLeast(millis, 37 * 80)
     })
 
     it("--simulate keeps clear of the user's AWS environment", async () => {
@@ -211,9 +231,9 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       })
       await connected
       running.child.kill("SIGTERM")
+      // npm hands Ctrl-C on to a child that has got it already: what comes at the same time is one signal
+      running.child.kill("SIGINT")
       await running.until(/finishing; once more to stop at once/)
-      // npm hands a signal on a second time: that one does not count
-      running.child.kill("SIGTERM")
       await new Promise((resolve) => setTimeout(resolve, 400))
       assert.isNull(running.child.exitCode)
       running.child.kill("SIGTERM")
@@ -348,9 +368,12 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     it("--verify-credentials lets in who has them, and nobody else", async () => {
       const server = start(["simulate", "--port", "0", "--verify-credentials", "AKIDTEST:topsecret"])
       const [url] = await server.until(/http:\S+\d/)
-      const call = ["transcribe", file("short.wav", wav.subarray(0, 32_000)), ...real, "--endpoint-url", url, "--pace", "fast"]
+      const short = file("short.wav", wav.subarray(0, 44 + 96_000))
+      const call = ["transcribe", short, ...real, "--endpoint-url", url, "--pace", "fast"]
       const right = await run(call, { env: credentials })
       assert.strictEqual(right.status, 0, right.stderr)
+      // fast is twice real time here
+      assert.isAtLeast(right.millis, (37 * 80) / 2)
       const wrong = await run(call, { env: { ...credentials, AWS_SECRET_ACCESS_KEY: "other" } })
       assert.strictEqual(wrong.status, 1)
       assert.match(wrong.stderr, /Not allowed \(403.*\n {2}The signature does not match/)
