@@ -88,7 +88,8 @@ const shut = (line: Line): Effect.Effect<void> =>
 /** Connections to be made with `ca` (PEM) in place of the trusted roots. */
 export const make = (mode: ConnectionMode, ca: string | undefined): Connections => {
   const lines = new Set<Line>()
-  const speakers = new WeakSet<object>()
+  const watched = new WeakSet<Http2Session>()
+  const speakers = new WeakSet<Http2Session>()
   let current: Line | undefined
 
   const makeLine = (): Line => {
@@ -120,8 +121,11 @@ export const make = (mode: ConnectionMode, ca: string | undefined): Connections 
       watch: (stream) => {
         const session = stream.session
         if (session === undefined) return () => false
-        if (session.connecting) insistOnHttp2(session)
-        if (!speakers.has(session)) session.once("remoteSettings", () => speakers.add(session))
+        if (!watched.has(session)) {
+          watched.add(session)
+          insistOnHttp2(session)
+          session.once("remoteSettings", () => speakers.add(session))
+        }
         return () => speakers.has(session)
       },
       retire: () => {

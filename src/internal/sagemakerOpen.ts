@@ -100,12 +100,13 @@ const makeExchange = (connection: Connection): Exchange => {
   let stream: ClientHttp2Stream | undefined
   let speaks: (() => boolean) | undefined
   let authorization: string | undefined
+  let answered = false
   let owner: SageMakerStream.StreamConnection | undefined
-  let freed = false
+  const interrupt = new AbortController()
 
   const reset = (open: ClientHttp2Stream): void => {
     // A new stream goes elsewhere when this one never answered, or its peer does not take what was written.
-    if (owner === undefined || open.writableLength > 0) connection.retire()
+    if (!answered || open.writableLength > 0) connection.retire()
     // RST_STREAM needs a stream that the connection already knows. destroy() also drops writes that cannot leave.
     if (!open.pending) open.close(constants.NGHTTP2_CANCEL)
     open.destroy()
@@ -115,11 +116,6 @@ const makeExchange = (connection: Connection): Exchange => {
     stream = opened
     speaks = connection.watch(opened)
     opened.on("error", nothing)
-    if (freed) {
-      // Interrupted while the SDK was still preparing the request.
-      reset(opened)
-      connection.handler.destroy()
-    }
   })
 
   return {
@@ -129,9 +125,10 @@ const makeExchange = (connection: Connection): Exchange => {
       updateHttpClientConfig: () => undefined,
       httpHandlerConfigs: () => ({}),
       handle: async (request, options) => {
-        if (freed) throw new Error("interrupted")
         authorization = request.headers["authorization"]
-        const { response } = await connection.handler.handle(request, options)
+        // The signal keeps a request that the SDK was still preparing from being made after all.
+        const { response } = await connection.handler.handle(request, { ...options, abortSignal: interrupt.signal })
+        answered = true
         if (response.statusCode === 200) return { response }
         const text = await readText(response.body)
         throw new RefusalError({ status: response.statusCode, headers: response.headers, body: text }, response)
@@ -144,14 +141,12 @@ const makeExchange = (connection: Connection): Exchange => {
       owner = opened
     },
     free: Effect.suspend(() => {
-      if (freed) return Effect.void
-      freed = true
-      body.destroy()
-      if (stream === undefined) {
-        connection.retire()
+      if (interrupt.signal.aborted) return Effect.void
+      const open = stream
+      if (open === undefined) {
+        interrupt.abort()
         return connection.release
       }
-      const open = stream
       owner?.detach()
       if (open.destroyed) return connection.release
       if (owner?.finished() === true) {

@@ -17,7 +17,15 @@ let home = ""
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "flux-stt-"))
 })
-afterAll(() => rmSync(home, { recursive: true }))
+const children = new Set<ChildProcess>()
+afterAll(async () => {
+  // what a failed test has left behind
+  await Promise.all([...children].map((child) => {
+    child.kill("SIGKILL")
+    return new Promise((resolve) => child.once("close", resolve))
+  }))
+  rmSync(home, { recursive: true })
+})
 
 /** A file in a directory of the test's own. */
 const file = (name: string, content: string | Uint8Array): string => {
@@ -41,6 +49,8 @@ const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
     // nothing of the machine's AWS set-up; the cache halves what a process costs
     env: { HOME: home, NODE_COMPILE_CACHE: join(home, "cache"), AWS_EC2_METADATA_DISABLED: "true", ...options.env }
   })
+  children.add(child)
+  child.on("close", () => children.delete(child))
   let [out, err] = ["", ""]
   const watchers = new Set<() => void>()
   const gather = (use: (text: string) => void) => (chunk: Buffer): void => {
