@@ -113,8 +113,9 @@ export const makeFramer = (format: Format): Framer => {
 }
 
 /**
- * Lets audio through no faster than `speed` times real time, on the Clock. A chunk is let go when the audio
- * before it has been spoken, so a source that stalls is not caught up by a burst: the pace restarts from there.
+ * Lets audio through at `speed` times real time, on the Clock: a chunk is let go when the audio before it has been
+ * spoken. What a stalled source delivers late is caught up at twice real time, not in a burst, which overruns the
+ * engine (protocol 6).
  */
 export const paced: {
   (options: Format & { readonly speed?: number | undefined }): <E, R>(
@@ -134,14 +135,17 @@ export const paced: {
       Effect.gen(function*() {
         const clock = yield* Clock.Clock
         const speed = options.speed ?? 1
+        const catchUp = Math.max(speed, 2)
         let due = clock.currentTimeMillisUnsafe()
+        let earliest = due
         return Stream.mapEffect(audio, (chunk) =>
           Effect.suspend(() => {
             const now = clock.currentTimeMillisUnsafe()
-            const wait = due - now
-            // a source slower than real time restarts the pace
-            due = Math.max(due, now) + millisOf(options, chunk.length) / speed
-            return wait > 0 ? Effect.as(Effect.sleep(wait), chunk) : Effect.succeed(chunk)
+            const at = Math.max(now, due, earliest)
+            const length = millisOf(options, chunk.length)
+            due += length / speed
+            earliest = at + length / catchUp
+            return at > now ? Effect.as(Effect.sleep(at - now), chunk) : Effect.succeed(chunk)
           }))
       })
     )
