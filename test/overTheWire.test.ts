@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -72,6 +73,10 @@ const sampleFrames = Effect.gen(function*() {
   return yield* Stream.runCollect(Audio.frames(file.audio, file.format))
 })
 
+/** A simulator that keeps its log to itself. */
+const simulator = (options?: SimulatorServer.Options) =>
+  Effect.provideService(SimulatorServer.make(options), References.MinimumLogLevel, "None")
+
 /** Waits, in real time, for what the server frees a moment later. */
 const becomes = <A>(effect: Effect.Effect<A>, expected: A) =>
   Effect.repeat(effect, {
@@ -84,7 +89,7 @@ describe("over the wire", () => {
     it.live(`this client and the SDK's own middleware hear the same turns (signatures ${verified ? "" : "not "}verified)`, () =>
       Effect.gen(function*() {
         const frames = yield* sampleFrames
-        const server = yield* SimulatorServer.make({
+        const server = yield* simulator({
           script: sampleScript,
           ...(verified ? { verifyCredentials } : {})
         })
@@ -109,7 +114,7 @@ describe("over the wire", () => {
   for (const closeMode of ["update", "end-of-turn"] as const) {
     it.live(`a file cut in mid-word gives its last words (close mode ${closeMode})`, () =>
       Effect.gen(function*() {
-        const server = yield* SimulatorServer.make({ script: Script.fromText("one two three four"), closeMode })
+        const server = yield* simulator({ script: Script.fromText("one two three four"), closeMode })
         // 10 voiced frames and a bit: words begin every fourth, so the third has just begun
         const audio = draw("vvvvvvvvvvv").subarray(0, 10 * 2560 + 1000)
         const events = yield* transcribe(server.url, Stream.fromIterable(cut(audio, [3200])))
@@ -124,7 +129,7 @@ describe("over the wire", () => {
 
   it.live("a wrong secret is refused with 403, which is not worth another try", () =>
     Effect.gen(function*() {
-      const server = yield* SimulatorServer.make({ verifyCredentials })
+      const server = yield* simulator({ verifyCredentials })
       const error = yield* Effect.flip(transcribe(server.url, Stream.make(draw("vv")), {}, {
         credentials: { ...credentials, secretAccessKey: "wrong" }
       }))
@@ -135,7 +140,7 @@ describe("over the wire", () => {
 
   it.live("a chunk that was tampered with on the way ends the session with a named error", () =>
     Effect.gen(function*() {
-      const server = yield* SimulatorServer.make({ verifyCredentials })
+      const server = yield* simulator({ verifyCredentials })
       const proxy = yield* tamperingProxy.make(server.url, 3)
       const audio = Stream.concat(Stream.fromIterable(cut(draw("vvvvvv"), [2560])), Stream.never)
       const error = yield* Effect.flip(transcribe(proxy, audio))
@@ -146,7 +151,7 @@ describe("over the wire", () => {
 
   it.live("settings that the container refuses are an opaque 424 that says where to look", () =>
     Effect.gen(function*() {
-      const server = yield* SimulatorServer.make()
+      const server = yield* simulator()
       const error = yield* Effect.flip(
         transcribe(server.url, Stream.never, { settings: { numerals: true } }, { capabilities: "hosted-2026-09" })
       )
@@ -157,7 +162,7 @@ describe("over the wire", () => {
   it.live("a server that goes away in mid-turn: the turn is lost, then ConnectionLost", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const server = yield* SimulatorServer.make({ script: Script.fromText("hello there") }).pipe(Scope.provide(scope))
+      const server = yield* simulator({ script: Script.fromText("hello there") }).pipe(Scope.provide(scope))
       const events: Array<FluxEvent> = []
       const error = yield* Effect.gen(function*() {
         const transcriber = yield* Transcriber.Transcriber
@@ -174,7 +179,7 @@ describe("over the wire", () => {
 
   it.live("many calls at once, isolated or on shared connections, do not mix", () =>
     Effect.gen(function*() {
-      const server = yield* SimulatorServer.make({ script: sampleScript })
+      const server = yield* simulator({ script: sampleScript })
       const frames = yield* sampleFrames
       for (const connections of ["isolated", "shared"] as const) {
         yield* Effect.gen(function*() {
@@ -194,7 +199,7 @@ describe("over the wire", () => {
 
   it.live("a call that is interrupted leaves no session at the server", () =>
     Effect.gen(function*() {
-      const server = yield* SimulatorServer.make()
+      const server = yield* simulator()
       yield* transcribeForever(server.url)
       yield* becomes(server.sessions, 0)
     }))
