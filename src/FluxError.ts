@@ -68,6 +68,9 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
     if (/RequestTimeTooSkewed|Signature (not yet current|expired)|InvalidSignatureException.*date/i.test(kind)) {
       return "The clock of this machine is off: signatures are refused. Synchronise it"
     }
+    if (/UnrecognizedClient|InvalidClientTokenId/i.test(kind)) {
+      return "AWS does not know this access key: check which credentials are in use, and that they are of this partition and still exist"
+    }
     if (/ExpiredToken/i.test(kind)) return "The session token has expired: refresh the credentials"
     if (/Signature/i.test(kind)) {
       return "The signature does not match: check the secret key, and that the region of the endpoint is the one signed for"
@@ -125,6 +128,9 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     const text = describe(this.cause)
     if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "The name does not resolve: check the region, and the DNS of this network"
     if (/ECONNREFUSED/.test(text)) return "Nothing listens there: check host and port (SageMaker streams on port 8443)"
+    if (/wrong version number|packet length too long|EPROTO/i.test(text)) {
+      return "The server does not speak TLS: a simulator without TLS is reached by http://"
+    }
     if (/CERT|certificate|self.signed|TLS|SSL/i.test(text)) {
       return "The certificate is not trusted: give the CA of a proxy or a test server with caFile"
     }
@@ -276,19 +282,6 @@ export class UnsupportedAudio extends Schema.TaggedError<UnsupportedAudio>()("Un
   }
 }
 
-/** The retry budget is used up; `last` is the reason of the last attempt. */
-export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
-  attempts: Schema.Int,
-  last: Schema.suspend((): Schema.Codec<SingleReason, unknown> => SingleReason)
-}) {
-  get hint(): string {
-    return this.last.hint
-  }
-  override get message(): string {
-    return `Gave up after ${this.attempts} attempts. ${this.last.message}`
-  }
-}
-
 const SingleReason = Schema.Union([
   InvalidSettings,
   InvalidRequest,
@@ -311,30 +304,21 @@ const SingleReason = Schema.Union([
   UnsupportedByEndpoint,
   UnsupportedAudio
 ])
-type SingleReason =
-  | InvalidSettings
-  | InvalidRequest
-  | CredentialsUnavailable
-  | Unauthorized
-  | Rejected
-  | Throttled
-  | ServiceUnavailable
-  | ConnectFailed
-  | ConnectTimeout
-  | ConnectionLost
-  | ModelStreamError
-  | StreamFailure
-  | FluxFatal
-  | MalformedFrame
-  | SendTimeout
-  | Stalled
-  | BufferOverflow
-  | SessionLimit
-  | UnsupportedByEndpoint
-  | UnsupportedAudio
+/** The retry budget is used up; `last` is the reason of the last attempt. */
+export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
+  attempts: Schema.Int,
+  last: SingleReason
+}) {
+  get hint(): string {
+    return this.last.hint
+  }
+  override get message(): string {
+    return `Gave up after ${this.attempts} attempts. ${this.last.message}`
+  }
+}
 
 /** Every reason a `FluxError` can have. */
-export type Reason = SingleReason | RetriesExhausted
+export type Reason = typeof SingleReason.Type | RetriesExhausted
 
 /**
  * Which reasons a fresh session may cure. A `Rejected` is retryable because an overloaded container
@@ -364,6 +348,11 @@ export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
   RetriesExhausted: false
 }
 
+/** Refused settings may end a stream that was accepted (protocol 5.9). */
+const endsStream: ReadonlySet<string> = new Set(["ConnectionLost", "ModelStreamError", "StreamFailure"])
+const beforeConnected =
+  "The endpoint took the stream and ended it before Flux said Connected: usually settings that the deployed bundle refuses; read the endpoint's CloudWatch log group"
+
 /** The one error of this package. `requestId` is SageMaker's, where the response headers had arrived. */
 export class FluxError extends Schema.TaggedError<FluxError>()("FluxError", {
   reason: Schema.Union([...SingleReason.members, RetriesExhausted]),
@@ -375,9 +364,13 @@ export class FluxError extends Schema.TaggedError<FluxError>()("FluxError", {
     if (this.reason._tag === "FluxFatal") return this.reason.code !== "UNPARSABLE_CLIENT_MESSAGE"
     return retryable[this.reason._tag]
   }
+  /** What to do next. */
+  get hint(): string {
+    return this.stage === "connected" && endsStream.has(this.reason._tag) ? beforeConnected : this.reason.hint
+  }
   override get message(): string {
     const id = this.requestId === undefined ? "" : `, request ${this.requestId}`
-    return `${this.reason.message} (stage: ${this.stage}${id}). ${this.reason.hint}.`
+    return `${this.reason.message} (stage: ${this.stage}${id}). ${this.hint}.`
   }
 }
 

@@ -43,6 +43,7 @@ export const open: (
     const clock = yield* Clock.Clock
     const session = make(transport, checked, clock, options.finish ?? "close")
     yield* Effect.forkScoped(session.run, { startImmediately: true })
+    yield* Effect.addFinalizer(() => session.scopeClosing)
     return session
   }
 )
@@ -84,7 +85,12 @@ export const transcribe: {
           Effect.onExit((exit) => Effect.andThen(session.endAudio, Deferred.done(source, exit))),
           Effect.forkScoped
         )
-        return Stream.concat(events(session, options), Stream.drain(Stream.fromEffect(Deferred.await(source))))
+        // whatever came of the session, a source that has failed says why
+        const sourceFailure = Effect.suspend(() => source.effect ?? Effect.void)
+        return events(session, options).pipe(
+          Stream.catchCause((cause) => Stream.fromEffectDrain(Effect.andThen(sourceFailure, Effect.failCause(cause)))),
+          Stream.concat(Stream.fromEffectDrain(Deferred.await(source)))
+        )
       })
     )
 )

@@ -56,13 +56,15 @@ export const resolve = (
   const fallback: Record<string, unknown> = defaults
   for (const [key, value] of Object.entries(patch)) {
     if (value === undefined) continue
-    if (value === null) {
+    if (!(key in Settings.fields)) {
+      issues.push({ setting: key, problem: "there is no such setting" })
+    } else if (value === null) {
       if (key in fallback) merged[key] = fallback[key]
       else delete merged[key]
     } else if (durationKeys.has(key)) {
       const duration = Duration.fromInput(value as Duration.Input)
       if (Option.isSome(duration)) merged[key] = duration.value
-      else issues.push({ setting: key, problem: `must be a duration such as "2 seconds", got ${JSON.stringify(value)}` })
+      else issues.push({ setting: key, problem: `must be a duration such as "2 seconds"` })
     } else {
       merged[key] = value
     }

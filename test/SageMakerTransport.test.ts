@@ -54,7 +54,7 @@ interface Opened {
 }
 const opened = (options: SageMakerTransport.Options = {}): Effect.Effect<Opened, FluxError.FluxError, Scope.Scope> =>
   Effect.gen(function*() {
-    const server = yield* bare.serve({ answer: bare.accept })
+    const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
     const transport = yield* transportTo(urlOf(server), options)
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const connection = yield* transport.open(query).pipe(Scope.provide(scope))
@@ -167,7 +167,7 @@ describe("SageMakerTransport.open", () => {
 
   it.live("trusts the certificates of caFile, and no others", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept, tls: localhost })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream), tls: localhost })
       const url = `https://localhost:${server.port}`
       const trusting = yield* transportTo(url, { caFile: yield* caFile })
       const connection = yield* trusting.open(query)
@@ -382,10 +382,12 @@ describe("SageMakerTransport ends", () => {
         if (busy) {
           call.stream.pause()
           yield* flood(connection).pipe(Effect.timeoutOption("100 millis"))
-          yield* flood(connection).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
-          yield* connection.messages.pipe(Stream.runDrain, Effect.forkChild({ startImmediately: true }))
         }
+        const sender = yield* flood(connection).pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+        const reader = yield* readAll(connection).pipe(Effect.forkChild({ startImmediately: true }))
         yield* close
+        assert.strictEqual((yield* Fiber.join(sender)).reason._tag, "ConnectionLost")
+        assert.include(writtenDown((yield* Fiber.join(reader)).failure), "this side closed the connection")
         assert.strictEqual(yield* call.closed, 8)
         yield* server.vacant
         assert.strictEqual((yield* connection.send(audio(4)).pipe(Effect.flip)).reason._tag, "ConnectionLost")
@@ -434,6 +436,12 @@ describe("SageMakerTransport ends", () => {
           for (let n = 0; n < turns; n++) yield* Effect.promise(() => Promise.resolve())
           yield* Fiber.interrupt(early)
         }
+        // Whatever was still under way of those would be at the server before this one, and would stay.
+        const last = yield* transport.open("model=last").pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
+        yield* Effect.repeat(server.call, {
+          until: (call) => call.headers["x-amzn-sagemaker-model-query-string"] === "model=last"
+        })
+        yield* Fiber.interrupt(last)
         yield* server.vacant
       }
     }))
@@ -471,40 +479,65 @@ describe("SageMakerTransport ends", () => {
 
   it.live("with the client's socket, even if the peer no longer reads from its own", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept, settings: { initialWindowSize: 2 ** 31 - 1 } })
-      const clients: Array<net.Socket> = []
-      const links: Array<net.Socket> = []
-      const proxy = yield* listen((client) => {
-        const link = net.connect(server.port)
-        clients.push(client)
-        links.push(link)
-        client.on("error", () => undefined).pipe(link)
-        link.on("error", () => undefined).pipe(client)
-      })
+      const { freeze, transport } = yield* freezable("isolated")
       const before = tcpSockets()
       const scope = yield* Scope.make()
-      const transport = yield* transportTo(`http://127.0.0.1:${proxy}`)
       const connection = yield* transport.open(query).pipe(Scope.provide(scope))
-      const { stream } = yield* server.call
-      stream.session?.setLocalWindowSize(2 ** 31 - 1)
-      for (const client of clients) client.unpipe().pause()
-      const full = yield* flood(connection).pipe(Effect.timeoutOption("500 millis"))
-      assert.strictEqual(full._tag, "None")
+      // The client's, the server's, and two of the proxy between them.
+      assert.strictEqual(tcpSockets(), before + 4)
+      yield* freeze
+      const sender = yield* flood(connection).pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+      yield* Effect.sleep("300 millis")
       yield* Scope.close(scope, Exit.void)
-      for (const socket of [...clients, ...links]) socket.destroy()
-      yield* server.vacant
+      assert.strictEqual((yield* Fiber.join(sender)).reason._tag, "ConnectionLost")
       yield* Effect.sync(tcpSockets).pipe(
         Effect.delay("10 millis"),
-        Effect.repeat({ until: (count) => count <= before }),
+        Effect.repeat({ until: (count) => count === before + 3 }),
         Effect.timeout("2 seconds")
       )
     }))
+
+  it.live("a send that waits, also where others keep the connection", () =>
+    Effect.gen(function*() {
+      const { freeze, transport } = yield* freezable("shared")
+      const scope = yield* Scope.make()
+      const connection = yield* transport.open(query).pipe(Scope.provide(scope))
+      yield* transport.open(query)
+      yield* freeze
+      const sender = yield* flood(connection).pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+      yield* Effect.sleep("300 millis")
+      assert.isUndefined(sender.pollUnsafe())
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(sender)).reason._tag, "ConnectionLost")
+    }))
 })
+
+/** A transport through a proxy that can stop reading, as a peer does whose machine is gone. Windows are no limit. */
+const freezable = (connections: SageMakerTransport.ConnectionMode) =>
+  Effect.gen(function*() {
+    const server = yield* bare.serve({
+      answer: (stream) => {
+        stream.session?.setLocalWindowSize(2 ** 31 - 1)
+        bare.accept(stream)
+      },
+      settings: { initialWindowSize: 2 ** 31 - 1 }
+    })
+    const sockets: Array<net.Socket> = []
+    const port = yield* listen((client) => {
+      const link = net.connect(server.port)
+      sockets.push(client, link)
+      client.on("error", () => undefined).pipe(link)
+      link.on("error", () => undefined).pipe(client)
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
+    const freeze = Effect.sync(() => sockets.forEach((socket) => socket.unpipe().pause()))
+    return { freeze, transport: yield* transportTo(`http://127.0.0.1:${port}`, { connections }) }
+  })
 
 describe("SageMakerTransport connections", () => {
   it.live("are one for each stream", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const transport = yield* transportTo(urlOf(server))
       yield* transport.open(query)
       yield* transport.open(query)
@@ -513,7 +546,7 @@ describe("SageMakerTransport connections", () => {
 
   it.live("are shared if asked for, and closed with the transport", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const scope = yield* Scope.make()
       const transport = yield* transportTo(urlOf(server), { connections: "shared" }).pipe(Scope.provide(scope))
       const first = yield* Scope.make()
@@ -536,9 +569,10 @@ describe("SageMakerTransport connections", () => {
 
   it.live("that are shared outlive opens that fail or are interrupted", () =>
     Effect.gen(function*() {
-      let status = 200
+      let status: number | undefined = 200
       const server = yield* bare.serve({
         answer: (stream) => {
+          if (status === undefined) return
           if (status === 200) return bare.accept(stream)
           stream.respond({ ":status": status })
           stream.end()
@@ -557,6 +591,13 @@ describe("SageMakerTransport connections", () => {
         for (let n = 0; n < turns; n++) yield* Effect.promise(() => Promise.resolve())
         yield* Fiber.interrupt(early)
       }
+      // One that never answers is the end of sharing, but not of those who share already.
+      status = undefined
+      const unanswered = yield* transport.open("model=last").pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
+      yield* Effect.repeat(server.call, {
+        until: (call) => call.headers["x-amzn-sagemaker-model-query-string"] === "model=last"
+      })
+      yield* Fiber.interrupt(unanswered)
       yield* first.send(text("still here"))
       const frame = yield* call.frame
       assert.deepStrictEqual([frame], [...(yield* bare.expectedFrames(call, [frame], credentials))])
@@ -568,7 +609,7 @@ describe("SageMakerTransport connections", () => {
       const onWarning = (warning: Error): void => void warnings.push(warning)
       process.on("warning", onWarning)
       yield* Effect.addFinalizer(() => Effect.sync(() => process.off("warning", onWarning)))
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const transport = yield* transportTo(urlOf(server), { connections: "shared" })
       yield* Effect.forEach(Array.from({ length: 101 }), () => transport.open(query), { concurrency: "unbounded" })
       assert.strictEqual(server.connections(), 2)
@@ -663,7 +704,7 @@ describe("SageMakerTransport connecting", () => {
 
   it.live("says that there are no credentials, and connects to nothing", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const failing = [
         () => Promise.reject(new Error("the role is gone")),
         () => Promise.resolve({ accessKeyId: "", secretAccessKey: "x" }),
@@ -723,9 +764,20 @@ describe("SageMakerTransport refusals", () => {
         `Value '${decodeURIComponent(query)}' failed, with token ${credentials.sessionToken} and ${credentials.secretAccessKey}`
       ]
       for (const message of said) {
-        const server = yield* bare.serve({ answer: refuse(403, {}, JSON.stringify({ message })) })
+        const server = yield* bare.serve({
+          answer: (stream, headers) =>
+            refuse(403, {}, JSON.stringify({ message: `${seedOf({ authorization: String(headers.authorization) })} ${message}` }))(stream)
+        })
         const transport = yield* transportTo(urlOf(server))
         assertSecret(yield* transport.open(query).pipe(Effect.flip), yield* server.call)
+      }
+      for (const message of said) {
+        const { call, connection } = yield* opened()
+        const body = JSON.stringify({ Message: `${seedOf(call.headers)} ${message}` })
+        call.stream.write(bare.event({ ":message-type": "exception", ":exception-type": "ModelStreamError" }, body))
+        const { failure } = yield* readAll(connection)
+        assert.strictEqual(reasonOf(failure)?._tag, "ModelStreamError")
+        assertSecret(failure, call)
       }
     }))
 
@@ -782,7 +834,7 @@ describe("SageMakerTransport settings", () => {
 
   it.live("come from the environment", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const environment = url(server, { FLUX_TARGET_VARIANT: "blue", FLUX_CAPABILITIES: "flux-multi-20260417", FLUX_CONNECTIONS: "shared" })
       const capabilities = yield* Effect.gen(function*() {
         yield* opening
@@ -796,9 +848,20 @@ describe("SageMakerTransport settings", () => {
       assert.strictEqual(server.connections(), 1)
     }))
 
+  it.effect("take the region of the environment only where the URL names none", () =>
+    Effect.gen(function*() {
+      const read = (variables: Readonly<Record<string, string>>) =>
+        SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord(variables)).pipe(Effect.map(({ region }) => region))
+      const elsewhere = { FLUX_ENDPOINT_URL: "https://runtime.sagemaker.us-west-2.amazonaws.com:8443" }
+      assert.strictEqual(yield* read({ AWS_REGION: "eu-central-1", AWS_DEFAULT_REGION: "eu-west-1" }), "eu-central-1")
+      assert.strictEqual(yield* read({ AWS_DEFAULT_REGION: "eu-west-1" }), "eu-west-1")
+      assert.isUndefined(yield* read({ AWS_REGION: "eu-central-1", ...elsewhere }))
+      assert.isUndefined(yield* read({}))
+    }))
+
   it.live("are refused by name before any connection", () =>
     Effect.gen(function*() {
-      const server = yield* bare.serve({ answer: bare.accept })
+      const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const environment = url(server, { FLUX_ENDPOINT_NAME: "" })
       const error = yield* opening.pipe(
         Effect.provide(SageMakerTransport.layerConfig(config).pipe(Layer.provide(environment))),

@@ -42,7 +42,7 @@ export const report = <E>(cause: Cause.Cause<E>): string | undefined => {
   if (CliError.isCliError(error)) return undefined
   if (error instanceof FluxError) {
     const request = error.requestId === undefined ? "" : `, request ${error.requestId}`
-    return `flux-stt: ${error.reason.message}\n  ${error.reason.hint}.\n  Stage: ${error.stage}${request}.`
+    return `flux-stt: ${error.reason.message}\n  ${error.hint}.\n  Stage: ${error.stage}${request}.`
   }
   return `flux-stt: ${error instanceof Error ? error.message : String(error)}`
 }

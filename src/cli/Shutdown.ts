@@ -41,9 +41,8 @@ export const runMain = <A, E>(program: Effect.Effect<A, E, Shutdown>): void => {
     let interrupted = false
     const onSignal = (): void => {
       const now = performance.now()
-      const repeated = now - last < sameSignalMillis
+      if (now - last < sameSignalMillis) return
       last = now
-      if (repeated) return
       if (asked !== undefined && Deferred.doneUnsafe(asked, Exit.void)) return
       if (interrupted) process.exit(130)
       interrupted = true

@@ -1,4 +1,5 @@
-/** A bound on one step of closing. */
+/** Bounds that hold even where a foreign effect, such as an embedder's transport, refuses to be interrupted. */
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -19,5 +20,28 @@ export const attempt = <A, E, R>(
       if (Option.isSome(done)) return true
       yield* Effect.forkDetach(Fiber.interrupt(fiber), { startImmediately: true })
       return false
+    })
+  )
+
+/**
+ * Runs effects beside each other until the first one ends, and ends as that one did. The others are interrupted and
+ * awaited, for at most a duration.
+ */
+export const firstOf = <A, E, R>(
+  effects: ReadonlyArray<Effect.Effect<A, E, R>>,
+  patience: Duration.Input
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const first = Deferred.makeUnsafe<A, E>()
+      const fibers = yield* Effect.forEach(effects, (effect) =>
+        effect.pipe(
+          Effect.interruptible,
+          Effect.onExit((exit) => Deferred.done(first, exit)),
+          Effect.forkDetach({ startImmediately: true })
+        ))
+      const exit = yield* Effect.exit(restore(Deferred.await(first)))
+      yield* attempt(Fiber.interruptAll(fibers), patience)
+      return yield* exit
     })
   )

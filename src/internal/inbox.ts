@@ -11,6 +11,8 @@ import * as Stream from "effect/Stream"
 export interface Inbox<A, E> {
   /** Adds an item; false when the buffer is full, and the item is not taken. */
   readonly push: (item: A) => boolean
+  /** Adds one of the few items that end a session, also when the buffer is full. */
+  readonly pushLast: (item: A) => void
   /** No more items; what is buffered is delivered first. */
   readonly end: () => void
   /** As `end`, then the stream fails. */
@@ -50,6 +52,8 @@ export const make = <A, E>(options: {
   const wait = Effect.flatMap(
     Effect.callback<void>((resume) => {
       wake = () => resume(Effect.void)
+      // something may have come by now
+      if (items.length > 0 || done !== undefined) notify()
       return Effect.sync(() => {
         wake = undefined
       })
@@ -57,16 +61,19 @@ export const make = <A, E>(options: {
     () => pull
   )
 
+  const add = (item: A, limit: number): boolean => {
+    if (done !== undefined) return true
+    const last = items.at(-1)
+    if (last !== undefined && options.supersedes(item, last)) items[items.length - 1] = item
+    else if (items.length >= limit) return false
+    else items.push(item)
+    notify()
+    return true
+  }
+
   return {
-    push: (item) => {
-      if (done !== undefined) return true
-      const last = items.at(-1)
-      if (last !== undefined && options.supersedes(item, last)) items[items.length - 1] = item
-      else if (items.length >= options.limit) return false
-      else items.push(item)
-      notify()
-      return true
-    },
+    push: (item) => add(item, options.limit),
+    pushLast: (item) => void add(item, Number.POSITIVE_INFINITY),
     end: () => {
       done ??= "end"
       notify()

@@ -23,15 +23,15 @@ export interface Outbox {
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
   /** Adds all of it or nothing; false when it does not fit, after `finish` and after a failure. */
   readonly offerUnsafe: (pcm: Uint8Array) => boolean
-  /** Adds a frame that nobody offered, silence or a control message, behind all audio so far. */
-  readonly inject: (frame: Frame) => void
+  /** Adds a frame that nobody offered, silence or a control message, behind all audio so far; false when it comes too late. */
+  readonly inject: (frame: Frame) => boolean
   /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
   readonly take: Effect.Effect<Taken>
   /** No more audio: what is offered from now on is ignored. */
   readonly finish: () => void
   /** Every `send`, waiting or to come, fails with this. */
   readonly fail: (error: FluxError) => void
-  /** Bytes waiting. */
+  /** Bytes waiting, in whole samples. */
   readonly bytes: () => number
   /** When audio was last offered, ms on the Clock; the making of the outbox at first. */
   readonly offeredAt: () => number
@@ -47,19 +47,25 @@ export const make = (options: {
 }): Outbox => {
   const { clock, format, limit } = options
   const framer = Audio.makeFramer(format)
+  const sampleBytes = Audio.bytesPerSample(format.encoding)
   const turnstile = Semaphore.makeUnsafe(1)
   let frames: Array<Frame> = []
   let head = 0
   let queued = 0
   let waiting = 0
   let finishing = false
+  let drained = false
   let failure: FluxError | undefined
   let offeredAt = clock.currentTimeMillisUnsafe()
   let lastChunkMillis = 0
   let wakeWriter: (() => void) | undefined
   let wakeSender: (() => void) | undefined
 
-  const bytes = (): number => queued + framer.pending()
+  /** Half a sample waits for its other half, however long that takes. */
+  const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
+  const bytes = (): number => queued + partial()
+  /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
+  const space = (): number => limit - (limit % sampleBytes) - queued - framer.pending()
   const hasFrame = (): boolean => head < frames.length
   /** Audio whose sender still waits at the door was offered before the end. */
   const finished = (): boolean => finishing && waiting === 0
@@ -95,9 +101,12 @@ export const make = (options: {
 
   const room = Effect.callback<void>((resume) => {
     wakeSender = () => {
+      if (failure === undefined && space() <= 0) return
       wakeSender = undefined
       resume(Effect.void)
     }
+    // there may be room by now
+    wakeSender()
     return Effect.sync(() => {
       wakeSender = undefined
     })
@@ -105,7 +114,7 @@ export const make = (options: {
   const squeezeIn = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
     Effect.suspend(() => {
       if (failure !== undefined) return Effect.fail(failure)
-      const free = limit - bytes()
+      const free = space()
       if (free > 0) {
         put(pcm.subarray(0, free))
         if (free >= pcm.length) return Effect.void
@@ -118,7 +127,7 @@ export const make = (options: {
   const change = (anyAudio: boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
       wakeWriter = () => {
-        if (!(hasFrame() || finished() || (anyAudio && framer.pending() > 0))) return
+        if (!(hasFrame() || finished() || (anyAudio && partial() > 0))) return
         wakeWriter = undefined
         resume(Effect.void)
       }
@@ -135,9 +144,10 @@ export const make = (options: {
     if (hasFrame()) return Effect.succeed(dequeue())
     if (finished()) {
       letGo()
+      drained = !hasFrame()
       return Effect.succeed(dequeue())
     }
-    return Effect.andThen(framer.pending() >= Audio.bytesPerSample(format.encoding) ? linger : change(true), take)
+    return Effect.andThen(partial() > 0 ? linger : change(true), take)
   })
 
   return {
@@ -167,10 +177,11 @@ export const make = (options: {
       return true
     },
     inject: (frame) => {
-      if (finishing) return
+      if (drained || failure !== undefined) return false
       letGo()
       enqueue(frame)
       wakeWriter?.()
+      return true
     },
     take,
     finish: () => {

@@ -56,9 +56,6 @@ const insistOnHttp2 = (session: Http2Session): void => {
   })
 }
 
-const isConnecting = (socket: net.Socket): boolean =>
-  socket.connecting || (socket instanceof tls.TLSSocket && socket.getProtocol() === null)
-
 /** A handler with the sockets it made. */
 interface Line {
   readonly handler: NodeHttp2Handler
@@ -70,7 +67,6 @@ interface Line {
 const shut = (line: Line): Effect.Effect<void> =>
   Effect.suspend(() => {
     line.handler.destroy()
-    for (const socket of line.sockets) if (isConnecting(socket)) socket.destroy()
     const flushed = Effect.forEach(line.sockets, (socket) =>
       Effect.callback<void>((resume) => {
         const closed = (): void => resume(Effect.void)

@@ -10,6 +10,8 @@ export interface Refusal {
 }
 
 const maxDetail = 300
+/** A shorter one is made up, for a simulator, and would blot out ordinary words. */
+const minSecret = 8
 /** Mark-up is looked for in so many characters: more could make the search slow on purpose. */
 const maxScanned = 4096
 const throttling = /throttl|too ?many ?requests|limit ?exceeded/i
@@ -19,7 +21,7 @@ const forbidden =
 /** A text made fit for an error: without secrets, without mark-up, one short line. */
 export const shortLine = (text: string, secrets: ReadonlyArray<string>): string => {
   let clean = text
-  for (const secret of secrets) if (secret !== "") clean = clean.replaceAll(secret, "...")
+  for (const secret of secrets) if (secret.length >= minSecret) clean = clean.replaceAll(secret, "...")
   // A signature error repeats the whole signed request, token and all, in the lines after the first.
   const line = clean.slice(0, maxScanned).replaceAll(/<(head|style|script)\b[^]*?<\/\1>|<[^>]*>/gi, " ").trim().split(/[\r\n]/, 1)[0] ?? ""
   const short = line.replaceAll(/\s+/g, " ").trim()
@@ -72,12 +74,13 @@ export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>): F
 export const fromException = (
   type: string,
   payload: string,
+  secrets: ReadonlyArray<string>,
   given: { readonly code?: string | undefined; readonly message?: string | undefined } = {}
 ): FluxError.Reason => {
   const fields = fieldsOf(payload)
   const errorCode = given.code ?? textOf(fields["ErrorCode"])
   const said = given.message ?? textOf(fields["Message"]) ?? textOf(fields["message"]) ?? ""
-  const detail = shortLine(said, []) || "no message"
+  const detail = shortLine(said, secrets) || "no message"
   if (throttling.test(`${type} ${errorCode ?? ""}`)) return new FluxError.Throttled({ detail })
   if (forbidden.test(type)) return new FluxError.Unauthorized({ errorType: type, detail })
   if (type === "ModelStreamError") return new FluxError.ModelStreamError({ errorCode, detail })

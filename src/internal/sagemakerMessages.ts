@@ -33,8 +33,8 @@ const failures: ReadonlySet<string> = new Set(["ModelStreamError", "InternalStre
 
 const failed = (reason: FluxError.Reason): Outcome => ({ _tag: "Failed", reason })
 
-/** An assembler for one response. */
-export const makeAssembler = (): Assembler => {
+/** An assembler for one response. `secrets` are texts that must not come through in a failure. */
+export const makeAssembler = (secrets: ReadonlyArray<string>): Assembler => {
   let parts: Array<Uint8Array> = []
   let size = 0
   let isText = false
@@ -57,15 +57,15 @@ export const makeAssembler = (): Assembler => {
     const event = headerText(message, ":event-type") ?? ""
     switch (headerText(message, ":message-type")) {
       case "exception":
-        return failed(fromException(headerText(message, ":exception-type") ?? "", lenient.decode(message.payload)))
+        return failed(fromException(headerText(message, ":exception-type") ?? "", lenient.decode(message.payload), secrets))
       case "error":
-        return failed(fromException("", "", {
+        return failed(fromException("", "", secrets, {
           code: headerText(message, ":error-code"),
           message: headerText(message, ":error-message")
         }))
       default:
         if (event === "PayloadPart") return part(message)
-        return failures.has(event) ? failed(fromException(event, lenient.decode(message.payload))) : undefined
+        return failures.has(event) ? failed(fromException(event, lenient.decode(message.payload), secrets)) : undefined
     }
   }
 

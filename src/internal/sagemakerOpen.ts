@@ -22,8 +22,6 @@ import * as SageMakerStream from "./sagemakerStream.ts"
 
 /** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
 const skewBound = 240_000
-/** How long a stream that both sides have ended may take to close. */
-const closeBound = "250 millis"
 const maxRefusalBytes = 64 * 1024
 
 const isHttp2Stream = (destination: NodeJS.WritableStream): destination is ClientHttp2Stream =>
@@ -83,18 +81,11 @@ interface Exchange {
   readonly stream: () => ClientHttp2Stream | undefined
   readonly authorization: () => string | undefined
   readonly speaksHttp2: () => boolean
-  /** Sets the owner of the open stream, which knows whether a reset is still needed. */
+  /** Sets the owner of the open stream, to be disposed of with it. */
   readonly own: (connection: SageMakerStream.StreamConnection) => void
   /** Resets the stream if it lives and gives the connection back. Idempotent. */
   readonly free: Effect.Effect<void>
 }
-
-const closed = (stream: ClientHttp2Stream): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const onClose = (): void => resume(Effect.void)
-    stream.once("close", onClose)
-    return Effect.sync(() => stream.off("close", onClose))
-  })
 
 const makeExchange = (connection: Connection): Exchange => {
   let stream: ClientHttp2Stream | undefined
@@ -104,7 +95,7 @@ const makeExchange = (connection: Connection): Exchange => {
   let owner: SageMakerStream.StreamConnection | undefined
   const interrupt = new AbortController()
 
-  const reset = (open: ClientHttp2Stream): void => {
+  const cancel = (open: ClientHttp2Stream): void => {
     // A new stream goes elsewhere when this one never answered, or its peer does not take what was written.
     if (!answered || open.writableLength > 0) connection.retire()
     // RST_STREAM needs a stream that the connection already knows. destroy() also drops writes that cannot leave.
@@ -141,24 +132,13 @@ const makeExchange = (connection: Connection): Exchange => {
       owner = opened
     },
     free: Effect.suspend(() => {
-      if (interrupt.signal.aborted) return Effect.void
       const open = stream
       if (open === undefined) {
         interrupt.abort()
         return connection.release
       }
-      owner?.detach()
-      if (open.destroyed) return connection.release
-      if (owner?.finished() === true) {
-        return closed(open).pipe(
-          Effect.timeoutOption(closeBound),
-          Effect.andThen(Effect.sync(() => {
-            if (!open.destroyed) reset(open)
-          })),
-          Effect.andThen(connection.release)
-        )
-      }
-      reset(open)
+      if (!open.destroyed) cancel(open)
+      owner?.dispose()
       return connection.release
     })
   }
@@ -197,7 +177,6 @@ export const make = (
       catch: (cause) => unusable(bareError(cause, []))
     })
     if (identity.accessKeyId === "" || identity.secretAccessKey === "") return yield* unusable(new Error("the keys are empty"))
-    const secrets = [identity.secretAccessKey, identity.sessionToken ?? "", query, Option.getOrElse(decoded(query), () => query)]
     const exchange = yield* Effect.acquireRelease(
       Effect.sync(() => makeExchange(connections.acquire())),
       (exchange) => exchange.free
@@ -225,15 +204,23 @@ export const make = (
       TargetVariant: endpoint.variant
     })
 
+    /** What may stand in no error, though a server may repeat it. */
+    const secrets = (): ReadonlyArray<string> => [
+      identity.secretAccessKey,
+      identity.sessionToken ?? "",
+      seedOf(exchange.authorization())?.signature ?? "",
+      query,
+      Option.getOrElse(decoded(query), () => query)
+    ]
     const failed = (cause: unknown): FluxError.FluxError => {
       if (cause instanceof RefusalError) {
         const offset = client.config.systemClockOffset
         if (Math.abs(offset - clockOffset) >= skewBound) clockOffset = offset
         const requestId = cause.refusal.headers["x-amzn-requestid"]
-        return FluxError.make(fromRefusal(cause.refusal, secrets), "open", requestId)
+        return FluxError.make(fromRefusal(cause.refusal, secrets()), "open", requestId)
       }
       // The handler says only that the stream was aborted; the stream knows why.
-      const error = bareError(exchange.stream()?.errored ?? cause, secrets)
+      const error = bareError(exchange.stream()?.errored ?? cause, secrets())
       if (exchange.authorization() === undefined) return unusable(error)
       return FluxError.make(
         exchange.speaksHttp2()
@@ -262,7 +249,8 @@ export const make = (
         seed: seed.signature
       }),
       millis: () => clock.currentTimeMillisUnsafe() + offset,
-      requestId
+      requestId,
+      secrets: secrets()
     })
     exchange.own(connection)
     return {

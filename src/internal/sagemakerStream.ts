@@ -39,23 +39,22 @@ const resetNames = [
 
 /** The streaming half of a `FluxConnection`. */
 export interface StreamConnection extends Pick<FluxConnection, "messages" | "send" | "end"> {
-  /** Whether both sides have ended, so that nothing is left to reset. */
-  readonly finished: () => boolean
-  /** Lets go of the stream's events. */
-  readonly detach: () => void
+  /** Lets go of the stream, which is closed or being reset: who still waits for it fails. */
+  readonly dispose: () => void
 }
 
-/** Takes over an open stream. `millis` dates each frame; `requestId` goes into errors. */
+/** Takes over an open stream. `millis` dates each frame; `requestId` goes into errors, `secrets` never do. */
 export const make = (options: {
   readonly stream: ClientHttp2Stream
   readonly signer: Signer
   readonly millis: () => number
   readonly requestId: string | undefined
+  readonly secrets: ReadonlyArray<string>
 }): StreamConnection => {
   const { signer, stream } = options
   const session = stream.session
   const parser = makeParser({ maxBytes: maxFrameBytes })
-  const assembler = makeAssembler()
+  const assembler = makeAssembler(options.secrets)
   let texts: Array<string> = []
   let outcome: { readonly failure: FluxError.FluxError | undefined } | undefined
   let wakeReader: (() => void) | undefined
@@ -66,13 +65,15 @@ export const make = (options: {
     FluxError.make(reason, "streaming", options.requestId)
 
   const lost = (cause: Error | undefined): FluxError.FluxError => {
+    if (cause !== undefined) {
+      const bare = bareError(cause, options.secrets)
+      return fluxError(new FluxError.ConnectionLost({ detail: bare.message, cause: bare }))
+    }
     const code = stream.rstCode ?? 0
-    const detail = cause !== undefined
-      ? "the connection broke"
-      : session === undefined || session.destroyed
+    const detail = session === undefined || session.destroyed
       ? "the server closed the connection"
       : `the server reset the stream (${resetNames[code] ?? code})`
-    return fluxError(new FluxError.ConnectionLost({ detail, cause: cause === undefined ? undefined : bareError(cause, []) }))
+    return fluxError(new FluxError.ConnectionLost({ detail }))
   }
 
   // --- reading ---
@@ -178,13 +179,11 @@ export const make = (options: {
   // --- life ---
 
   const onError = (error: Error): void => finish(lost(error))
-  const onClose = (): void => {
-    finish(outcome === undefined ? lost(undefined) : undefined)
-    // With both sides ended the stream closes before its last frame has left, and that frame's callback is still to come.
-    if (!(ended && endedCleanly())) wakeWriter?.()
-  }
-  const detach = (): void => {
+  const onClose = (): void => finish(lost(undefined))
+  const dispose = (): void => {
     stream.off("data", onData).off("end", onEnd).off("error", onError).off("close", onClose)
+    finish(fluxError(new FluxError.ConnectionLost({ detail: "this side closed the connection" })))
+    wakeWriter?.()
   }
 
   stream.on("error", onError)
@@ -197,7 +196,6 @@ export const make = (options: {
     messages: Stream.fromPull(Effect.succeed(pull)),
     send,
     end,
-    finished: () => ended && outcome !== undefined,
-    detach
+    dispose
   }
 }

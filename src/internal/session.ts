@@ -5,6 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
@@ -12,7 +13,7 @@ import * as FluxError from "../FluxError.ts"
 import * as FluxMessage from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxConnection, FluxTransport, Frame } from "../FluxTransport.ts"
-import { attempt } from "./bounded.ts"
+import { attempt, firstOf } from "./bounded.ts"
 import * as inboxes from "./inbox.ts"
 import * as outboxes from "./outbox.ts"
 import * as signals from "./signals.ts"
@@ -56,6 +57,8 @@ const watchdogReserveMillis = 5000
 const trailingReserveMillis = 2000
 /** Windows are 32-bit floats on the wire. */
 const windowTolerance = 0.01
+/** Flux tells of its audio every 240 ms (protocol 4.3): less than that may stay untold. */
+const updateSlot = 0.25
 
 type Ending = "ended" | "drain-timeout"
 
@@ -65,7 +68,11 @@ export const make = (
   settings: FluxSettings.Settings,
   clock: Clock.Clock,
   finish: Finish
-): FluxSession & { readonly run: Effect.Effect<void> } => {
+): FluxSession & {
+  readonly run: Effect.Effect<void>
+  /** To be said before `run` is interrupted: only then does an interruption come from outside. */
+  readonly scopeClosing: Effect.Effect<void>
+} => {
   const format = FluxSettings.format(settings)
   const eotTimeoutMs = settings.eotTimeoutMs ?? FluxSettings.fluxEotTimeoutMs
   const outbox = outboxes.make({ format, limit: settings.outboxLimit, clock })
@@ -80,10 +87,11 @@ export const make = (
   let status: Status = "opening"
   let connection: FluxConnection | undefined
   let closeSent = false
-  /** The turn that is open, as Flux numbers them, and the text of one that the watchdog gave up. */
+  let scopeClosed = false
   let turnOpen = false
-  let abandoned: string | undefined
-  let latestTranscript = ""
+  /** The latest message of the open turn, or of the last one; and the last one that the watchdog gave up. */
+  let latest: FluxMessage.TurnInfo | undefined
+  let abandoned: FluxMessage.TurnInfo | undefined
   /** Seconds: end of what Flux has transcribed, and of what was sent. */
   let transcribed = 0
   let sentSeconds = 0
@@ -109,11 +117,12 @@ export const make = (
 
   const followTurn = (info: FluxMessage.TurnInfo): void => {
     transcribed = Math.max(transcribed, info.audio_window_end)
-    if (info.event === "EndOfTurn") {
-      abandoned = undefined
-      setTurn(false)
-    } else if (turnOpen || (opens(info) && info.transcript !== abandoned)) {
-      latestTranscript = info.transcript
+    // Flux went on without an EndOfTurn
+    if (turnOpen && latest?.turn_index !== info.turn_index) setTurn(false)
+    const givenUp = abandoned?.turn_index === info.turn_index && abandoned.transcript === info.transcript
+    if (info.event === "EndOfTurn") setTurn(false)
+    else if (turnOpen || (opens(info) && !givenUp)) {
+      latest = info
       setTurn(true)
     }
   }
@@ -124,6 +133,7 @@ export const make = (
       case "Connected":
         if (connection === undefined || status !== "accepted") return Effect.void
         status = "ready"
+        setTurn(turnOpen)
         Deferred.doneUnsafe(connected, Exit.succeed({ requestId: connection.requestId, variant: connection.variant }))
         return emit({ type: "Connected", at: now(), requestId: connection.requestId, variant: connection.variant })
       case "Error":
@@ -150,7 +160,9 @@ export const make = (
       Effect.flatMap(() =>
         closeSent
           ? Effect.void
-          : Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the server ended the stream in mid-session" })))
+          : Effect.fail(failure(new FluxError.ConnectionLost({
+            detail: `the server ended the stream ${status === "accepted" ? "before Flux said Connected" : "in mid-session"}`
+          })))
       ),
       // after CloseStream the container's closing may look like a failure (protocol 5.8)
       Effect.catchIf(
@@ -165,10 +177,11 @@ export const make = (
   const write = (to: FluxConnection, frame: Frame): Effect.Effect<void, FluxError.FluxError> =>
     Effect.suspend(() => {
       writingSince = now()
-      return Effect.map(to.send(frame), () => {
-        writingSince = undefined
-        if (frame.dataType === "BINARY") sentSeconds += Audio.secondsOf(format, frame.bytes.length)
-      })
+      return Effect.onExit(to.send(frame), (exit) =>
+        Effect.sync(() => {
+          writingSince = undefined
+          if (Exit.isSuccess(exit) && frame.dataType === "BINARY") sentSeconds += Audio.secondsOf(format, frame.bytes.length)
+        }))
     })
 
   const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
@@ -181,11 +194,10 @@ export const make = (
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
     const spoken = sentSeconds
     const answered = (): boolean => !turnOpen && transcribed >= spoken - windowTolerance
-    let left = eotTimeoutMs + trailingReserveMillis
-    while (!answered() && left > 0) {
+    const deadline = now() + eotTimeoutMs + trailingReserveMillis
+    while (!answered() && now() < deadline) {
       yield* write(to, silence)
       yield* Effect.sleep(Audio.frameMillis)
-      left -= Audio.frameMillis
     }
   })
 
@@ -203,9 +215,16 @@ export const make = (
 
   const writer = (to: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     writeAll(to).pipe(
-      Effect.catch((error) => Effect.delay(Effect.fail(atThisStage(error)), reasonGrace)),
+      // after CloseStream the tail may still come, although this side is broken
+      Effect.catch((error) =>
+        Effect.delay(Effect.fail(atThisStage(error)), closeSent ? settings.drainTimeout : reasonGrace)
+      ),
       Effect.andThen(Effect.sleep(settings.drainTimeout)),
-      Effect.as<Ending>("drain-timeout")
+      Effect.flatMap((): Effect.Effect<Ending, FluxError.FluxError> =>
+        transcribed >= sentSeconds - updateSlot
+          ? Effect.succeed("drain-timeout")
+          : Effect.fail(failure(new FluxError.Stalled({ seconds: Duration.toSeconds(settings.drainTimeout) })))
+      )
     )
 
   // --- what watches over both
@@ -219,7 +238,7 @@ export const make = (
     idle: () => outbox.bytes() === 0 && writingSince === undefined,
     silence: () => outbox.inject(silence),
     capped: () => {
-      abandoned = latestTranscript
+      abandoned = latest
       turnOpen = false
       inbox.push({ type: "TurnCapped", at: now() })
     }
@@ -247,26 +266,18 @@ export const make = (
   // --- the life of the session
 
   const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    const opened = yield* transport.open(FluxSettings.query(settings)).pipe(
-      Scope.provide(scope),
-      Effect.mapError(atThisStage),
-      Effect.timeoutOrElse({
-        duration: settings.openTimeout,
-        orElse: () =>
-          Effect.fail(failure(
-            new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(settings.openTimeout) })
-          ))
-      })
+    const opening = transport.open(FluxSettings.query(settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
+    const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(settings.openTimeout) })
+    const opened = yield* firstOf(
+      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), settings.openTimeout)],
+      settings.disconnectTimeout
     )
     connection = opened
     status = "accepted"
-    return yield* Effect.raceAllFirst([
-      read(opened),
-      writer(opened),
-      connectedDeadline,
-      watchdog.run,
-      sendDeadline
-    ])
+    return yield* firstOf<Ending, FluxError.FluxError, never>(
+      [read(opened), writer(opened), connectedDeadline, watchdog.run, sendDeadline],
+      settings.disconnectTimeout
+    )
   })
 
   /** From here on nothing is read. Each step has its bound, so this ends whatever the peer does. */
@@ -275,41 +286,46 @@ export const make = (
     const wasReady = status === "ready" || status === "finishing"
     if (Exit.isSuccess(exit) && exit.value === "drain-timeout") {
       const seconds = Duration.toSeconds(settings.drainTimeout)
-      inbox.push({
+      inbox.pushLast({
         type: "Notice",
         at: now(),
         code: "DRAIN_TIMEOUT",
         description: `The server did not end the session within ${seconds} s of CloseStream; what it had said is kept`
       })
     }
-    const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    inbox.push({ type: "ReaderStopped", at: now(), ending: Exit.isSuccess(exit) || interrupted ? "closed" : "lost" })
-    if (to !== undefined && wasReady && interrupted && !closeSent) {
+    inbox.pushLast({ type: "ReaderStopped", at: now(), ending: Exit.isSuccess(exit) || scopeClosed ? "closed" : "lost" })
+    if (to !== undefined && wasReady && scopeClosed && !closeSent) {
       yield* attempt(to.send(closeStream), settings.disconnectTimeout)
     }
     if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, settings.disconnectTimeout)
     const freed = yield* attempt(Scope.close(scope, exit), settings.disconnectTimeout)
     if (!freed) yield* Effect.logWarning("The connection was not freed in time", { requestId: to?.requestId })
-    if (to !== undefined && wasReady) inbox.push({ type: "Disconnected", at: now(), requestId: to.requestId })
+    if (to !== undefined && wasReady) inbox.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
     status = "ended"
   })
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    const result = Exit.asVoid(exit)
-    const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined
-    if (error?._tag === "Some") outbox.fail(error.value)
+    if (Exit.isFailure(exit)) {
+      const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () =>
+        failure(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" })))
+      outbox.fail(error)
+      Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
+    }
     outbox.finish()
-    Deferred.doneUnsafe(connected, Exit.isFailure(exit) ? Exit.failCause(exit.cause) : Exit.interrupt())
-    Deferred.doneUnsafe(ended, result)
+    Deferred.doneUnsafe(ended, Exit.asVoid(exit))
     // whoever still listens after the Scope was closed has heard all there is
-    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) inbox.failCause(exit.cause)
-    else inbox.end()
+    if (Exit.isSuccess(exit) || scopeClosed) inbox.end()
+    else inbox.failCause(exit.cause)
   }
 
   const run = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const exit = yield* Effect.exit(restore(live(scope)))
+      const lived = yield* Effect.exit(restore(live(scope)))
+      // a transport that interrupts itself is a transport that broke
+      const exit = Exit.hasInterrupts(lived) && !scopeClosed
+        ? Exit.fail(failure(new FluxError.ConnectionLost({ detail: "the transport was interrupted" })))
+        : lived
       yield* close(exit, scope)
       settle(exit)
     })
@@ -324,8 +340,9 @@ export const make = (
       if (!transport.capabilities.forceEndTurn) {
         return Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature: "ForceEndTurn" })))
       }
-      outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn })
-      return Effect.void
+      if (outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn })) return Effect.void
+      // too late: the session is closing, and its end ends the turn
+      return Deferred.await(ended)
     }),
     finish: Effect.suspend(() => {
       outbox.finish()
@@ -333,7 +350,10 @@ export const make = (
     }),
     signals: inbox.stream,
     status: Effect.sync(() => status),
-    run
+    run,
+    scopeClosing: Effect.sync(() => {
+      scopeClosed = true
+    })
   }
 }
 

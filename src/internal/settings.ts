@@ -1,7 +1,7 @@
 /** Settings: their shape, defaults, rules and query string (protocol 1.1, 1.3). Pure; public by way of FluxSettings. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { Encoding, sampleRates } from "../Audio.ts"
+import { bytesOf, Encoding, frameMillis, sampleRates } from "../Audio.ts"
 import type { SettingsIssue } from "../FluxError.ts"
 import { fieldIssues } from "./schemaIssues.ts"
 
@@ -153,7 +153,10 @@ export const check = (settings: Settings, limits: Limits): ReadonlyArray<Setting
       issues.push({ setting, problem: "must be a positive, finite duration" })
     }
   }
-  if (settings.outboxLimit < 2560) broken("outboxLimit", `must hold a frame (2560 bytes), got ${settings.outboxLimit}`)
+  const frame = bytesOf(settings, frameMillis)
+  if (settings.outboxLimit < frame) {
+    broken("outboxLimit", `must hold a frame of ${frameMillis} ms (${frame} bytes), got ${settings.outboxLimit}`)
+  }
   if (!unpaired) {
     const length = query(settings).length
     if (length > maxQueryLength) {

@@ -40,8 +40,8 @@ export const opens = (info: TurnInfo): boolean =>
 export const make = (options: TurnOptions): Turns => {
   let next = 0
   let open: Open | undefined
-  /** The last turn that was ended here before Flux ended it. */
-  let endedEarly: TurnInfo | undefined
+  /** The last message, as Flux sent it, whose words were reported in an EndOfTurn. */
+  let ended: TurnInfo | undefined
 
   const fields = (number: number, info: TurnInfo, receivedAt: number, raw: unknown): TurnFields => {
     const average = meanConfidence(info.words)
@@ -95,7 +95,7 @@ export const make = (options: TurnOptions): Turns => {
   const close = (ending: "closed" | "lost", receivedAt: number): Array<FluxEvent.TurnEvent> => {
     if (open === undefined) return []
     const turn = open
-    endedEarly = turn.received
+    ended = turn.received
     return [end(turn, turn.latest, ending, receivedAt)]
   }
 
@@ -104,7 +104,7 @@ export const make = (options: TurnOptions): Turns => {
     // Flux went on to another turn and never ended this one
     if (open !== undefined && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
 
-    const info = withoutEnded(received, endedEarly)
+    const info = withoutReported(received, ended)
     const turn = open ?? { number: next, index: info.turn_index, latest: info, received }
     if (open === undefined) {
       if (!opens(info)) return events
@@ -121,6 +121,7 @@ export const make = (options: TurnOptions): Turns => {
       case "EndOfTurn": {
         // an empty end must not swallow the words that were there
         const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
+        ended = received.transcript === "" ? turn.received : received
         events.push(end(turn, final, "confirmed", receivedAt, raw))
         break
       }
@@ -149,17 +150,23 @@ const meanConfidence = (words: ReadonlyArray<Word>): number | undefined =>
   words.length === 0 ? undefined : words.reduce((sum, word) => sum + word.confidence, 0) / words.length
 
 /**
- * A turn that was ended here may go on at Flux: its transcript is cumulative, so what was reported already is taken
- * off, and only new words open another turn.
+ * A turn that has ended here may go on at Flux, which was not asked: its transcript is cumulative, so the words that
+ * were reported already are taken off, and only new ones open another turn.
  */
-const withoutEnded = (info: TurnInfo, ended: TurnInfo | undefined): TurnInfo => {
+const withoutReported = (info: TurnInfo, ended: TurnInfo | undefined): TurnInfo => {
   if (ended === undefined || ended.turn_index !== info.turn_index || ended.transcript === "") return info
-  if (!info.transcript.startsWith(ended.transcript)) return info
-  return {
-    ...info,
-    event: info.event === "StartOfTurn" ? "Update" : info.event,
-    transcript: info.transcript.slice(ended.transcript.length).trimStart(),
-    words: info.words.slice(ended.words.length),
-    audio_window_start: ended.audio_window_end
-  }
+  // a server that does not count its turns
+  if (info.event === "StartOfTurn" || info.audio_window_start >= ended.audio_window_end) return info
+  const words = info.words.slice(ended.words.length)
+  return { ...info, words, transcript: newText(info, ended, words), audio_window_start: ended.audio_window_end }
 }
+
+const newText = (info: TurnInfo, ended: TurnInfo, words: ReadonlyArray<Word>): string => {
+  const rest = info.transcript.startsWith(ended.transcript) ? info.transcript.slice(ended.transcript.length) : undefined
+  if (info.words.length === 0) return rest === undefined ? info.transcript : rest.trimStart()
+  // revised words, such as a full stop that came late, are not new ones; and not all languages put spaces between
+  const joined = words.map((word) => word.word).join(" ")
+  return rest !== undefined && withoutSpace(rest) === withoutSpace(joined) ? rest.trimStart() : joined
+}
+
+const withoutSpace = (text: string): string => text.replace(/\s+/gu, "")

@@ -67,7 +67,7 @@ const makeCall = (stream: http2.ServerHttp2Stream, incoming: http2.IncomingHttpH
 
 /** Serves on loopback until the scope closes. `answer` is asked at once for each request; by default nothing is answered. */
 export const serve = (options: {
-  readonly answer?: (stream: http2.ServerHttp2Stream) => void
+  readonly answer?: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly settings?: http2.Settings
 } = {}): Effect.Effect<BareServer, never, Scope.Scope> =>
@@ -93,7 +93,7 @@ export const serve = (options: {
       server.on("sessionError", () => undefined)
       server.on("stream", (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
         Queue.offerUnsafe(calls, makeCall(stream, headers))
-        options.answer?.(stream)
+        options.answer?.(stream, headers)
       })
       server.listen(0, "127.0.0.1", () => {
         const address = server.address()
