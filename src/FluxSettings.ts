@@ -37,6 +37,8 @@ export const format = (settings: Settings): Format => ({
 const durationKeys: ReadonlySet<string> = new Set(
   Object.entries(defaults).flatMap(([key, value]) => (Duration.isDuration(value) ? [key] : []))
 )
+/** `fromInput` takes anything and gives nothing for what is no duration, whatever its type says. */
+const decodeDuration = (value: unknown): Option.Option<Duration.Duration> => Duration.fromInput(value as Duration.Input)
 const decodeSettings = Schema.decodeUnknownResult(Schema.toType(Settings), {
   errors: "all",
   onExcessProperty: "error"
@@ -50,29 +52,41 @@ export const resolve = (
   base: Settings,
   patch: SettingsPatch,
   capabilities: Capabilities = profiles[defaultProfile]
+): Result.Result<Settings, FluxError.FluxError> => resolveUnknown(base, patch, capabilities)
+
+/** {@link resolve} for a patch that no type has checked, such as one out of JSON or a command line. */
+export const resolveUnknown = (
+  base: Settings,
+  patch: Readonly<Record<string, unknown>>,
+  capabilities: Capabilities = profiles[defaultProfile]
 ): Result.Result<Settings, FluxError.FluxError> => {
   const merged: Record<string, unknown> = { ...base }
   const issues: Array<FluxError.SettingsIssue> = []
   const fallback: Record<string, unknown> = defaults
   for (const [key, value] of Object.entries(patch)) {
     if (value === undefined) continue
-    if (!(key in Settings.fields)) {
-      issues.push({ setting: key, problem: "there is no such setting" })
-    } else if (value === null) {
+    if (!(key in Settings.fields)) issues.push({ setting: key, problem: "there is no such setting" })
+    else if (value === null) {
       if (key in fallback) merged[key] = fallback[key]
       else delete merged[key]
     } else if (durationKeys.has(key)) {
-      const duration = Duration.fromInput(value as Duration.Input)
+      const duration = decodeDuration(value)
       if (Option.isSome(duration)) merged[key] = duration.value
       else issues.push({ setting: key, problem: `must be a duration such as "2 seconds"` })
-    } else {
-      merged[key] = value
-    }
+    } else merged[key] = value
   }
   const decoded = decodeSettings(merged)
-  if (Result.isFailure(decoded)) issues.push(...internal.shapeIssues(decoded.failure))
-  else issues.push(...internal.check(decoded.success, capabilities))
-  if (issues.length === 0 && Result.isSuccess(decoded)) return Result.succeed(decoded.success)
+  if (Result.isSuccess(decoded)) {
+    issues.push(...internal.check(decoded.success, capabilities))
+    if (issues.length === 0) return Result.succeed(decoded.success)
+  } else {
+    const misshapen = internal.shapeIssues(decoded.failure)
+    issues.push(...misshapen)
+    // the rules of the others are worth telling, too
+    const others = Object.entries(merged).filter(([key]) => !misshapen.some(({ setting }) => setting.split(".")[0] === key))
+    const rest = decodeSettings({ ...defaults, ...Object.fromEntries(others) })
+    if (Result.isSuccess(rest)) issues.push(...internal.check(rest.success, capabilities))
+  }
   return Result.fail(FluxError.make(new FluxError.InvalidSettings({ issues }), "settings"))
 }
 

@@ -114,6 +114,16 @@ describe("FluxSession: bounds", () => {
       ])
     }))
 
+  it.effect("a server that goes mute with audio untold is no normal end", () =>
+    Effect.gen(function*() {
+      const peer = { ...polite, received: (frame: { dataType: string }, server: FakeTransport.Server) =>
+        frame.dataType === "UTF8" ? Effect.void : server.say(start) }
+      // 800 ms are sent, of which Flux has told 240
+      const { exit, seen } = yield* timesOut(peer, 15, Stream.make(chunk(800)))
+      assert.deepInclude(reasonOf(exit), { _tag: "Stalled", seconds: 15 })
+      assert.include(seen, "EndOfTurn 0 lost: hello")
+    }))
+
   it.effect("a frame that stays unwritten for 5 s fails the session", () =>
     Effect.gen(function*() {
       const { exit } = yield* timesOut({ ...quiet, received: () => Effect.never }, 5, Stream.make(chunk(80)))
@@ -277,6 +287,107 @@ describe("FluxSession: order of closing", () => {
       assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "disconnect Failure"])
     }).pipe(withPeer(quiet)))
 
+  it.effect("when source and session both fail, the source's error is told", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.fail("unplugged"), options)))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).exit, Exit.fail("unplugged"))
+    }).pipe(withPeer({ ...quiet, opened: () => Effect.void })))
+
+  it.effect("a failed write tells its own reason, however long it took", () =>
+    Effect.gen(function*() {
+      const audio = Stream.concat(Stream.make(chunk(80)), Stream.never)
+      const fiber = yield* fork(collect(FluxSession.transcribe(audio, options)))
+      yield* TestClock.adjust("6 seconds")
+      assert.deepInclude(reasonOf((yield* Fiber.join(fiber)).exit), { _tag: "ConnectionLost", detail: "reset" })
+    }).pipe(withPeer({
+      ...quiet,
+      received: () =>
+        Effect.delay(
+          Effect.fail(FluxError.make(new FluxError.ConnectionLost({ detail: "reset" }), "streaming")),
+          "4700 millis"
+        )
+    })))
+
+  it.effect("a CloseStream that cannot be written does not cut the tail", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), options)))
+      yield* TestClock.adjust("10 seconds")
+      const { seen } = yield* Fiber.join(fiber)
+      assert.include(seen, "EndOfTurn 0 confirmed: hello there friend")
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) =>
+        frame.dataType === "BINARY"
+          ? server.say(start)
+          : Effect.andThen(
+            Effect.forkDetach(Effect.delay(
+              Effect.andThen(server.say(turnInfo({ event: "EndOfTurn", transcript: "hello there friend" })), server.end),
+              "9 seconds"
+            )),
+            Effect.fail(FluxError.make(new FluxError.ConnectionLost({ detail: "half closed" }), "streaming"))
+          )
+    })))
+
+  it.effect("a stream that ends before Connected points to the settings", () =>
+    Effect.gen(function*() {
+      for (const end of ["end", "fail"] as const) {
+        const session = yield* FluxSession.open(settings).pipe(withPeer({
+          opened: (server) => end === "end" ? server.end : server.fail(new FluxError.ModelStreamError({ detail: "closed" }))
+        }))
+        const error = yield* Effect.flip(session.finish)
+        assert.strictEqual(error.stage, "connected")
+        assert.match(error.message, /settings that the deployed bundle refuses/)
+      }
+    }))
+
+  it.effect("a transport that interrupts itself is a lost connection, not a quiet end", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* collect(FluxSession.transcribe(Stream.never, options))
+      assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost" })
+    }).pipe(withPeer({ ...quiet, accept: Effect.interrupt })))
+
+  it.effect("once the session is over, whoever sends is told", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const session = yield* FluxSession.open(settingsOf({ outboxLimit: 5120 })).pipe(Scope.provide(scope))
+      yield* session.send(chunk(160))
+      const waiting = yield* fork(Effect.exit(session.send(chunk(80))))
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(session.send(chunk(80)))))
+      assert.isFalse(session.offerUnsafe(chunk(80)))
+    }).pipe(withPeer({ ...quiet, opened: () => Effect.void })))
+
+  it.effect("a transport that dies is a failure for those who send, too", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings)
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(session.finish)))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(session.send(chunk(80)))))
+    }).pipe(withPeer({ ...quiet, accept: Effect.die("bug") })))
+
+  it.effect("a transport that refuses interruption outlives no bound", () =>
+    Effect.gen(function*() {
+      const stubborn = Effect.uninterruptible(Effect.never)
+      const opening = yield* FluxSession.open(settings).pipe(withPeer({ accept: stubborn }))
+      const failing = yield* fork(Effect.exit(opening.finish))
+      yield* TestClock.adjust("17 seconds")
+      // freeing what never opened has its own bound
+      yield* TestClock.adjust("2 seconds")
+      assert.deepInclude(reasonOf(yield* Fiber.join(failing)), { _tag: "ConnectTimeout" })
+
+      const scope = yield* Scope.make()
+      const session = yield* FluxSession.open(settings).pipe(
+        Scope.provide(scope),
+        withPeer({ ...quiet, received: () => stubborn })
+      )
+      yield* session.send(chunk(80))
+      yield* TestClock.adjust(0)
+      const closing = yield* fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("6 seconds")
+      assert.isDefined(closing.pollUnsafe())
+    }))
+
   it.effect("interruption while opening frees what was begun", () =>
     Effect.gen(function*() {
       const fiber = yield* fork(collect(FluxSession.transcribe(Stream.never, options)))
@@ -333,6 +444,45 @@ describe("FluxSession: the silence watchdog", () => {
       assert.deepStrictEqual(yield* silenceAfter(1), [500, 580, 580])
       yield* TestClock.adjust(1)
       assert.deepStrictEqual((yield* silenceAfter(1)).at(-1), 1080)
+    }).pipe(withPeer(opensTurn)))
+
+  it.effect("keeps still when Flux has gone on to the next turn without an EndOfTurn", () =>
+    Effect.gen(function*() {
+      yield* talk(80)
+      yield* TestClock.adjust("9 seconds")
+      assert.deepStrictEqual(yield* silenceAfter(1), [])
+    }).pipe(withPeer({
+      ...polite,
+      received: (_, server) => Effect.andThen(server.say(start), server.say(turnInfo({ event: "Update", turn: 1 })))
+    })))
+
+  it.effect("is there for a turn that was told before Connected, and for one with the words of a turn given up", () =>
+    Effect.gen(function*() {
+      const session = yield* talk(80)
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* silenceAfter(1), [500])
+      yield* TestClock.adjust("20 seconds")
+      const before = (yield* audioTimes).length
+      yield* session.send(chunk(80))
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* audioTimes).length, before + 2)
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let frames = 0
+      return {
+        opened: (server) => Effect.andThen(server.say(update), server.say(connected)),
+        received: (_, server) => {
+          frames += 1
+          return frames === 127 ? server.say(turnInfo({ event: "StartOfTurn", turn: 1, transcript: "hello there" })) : Effect.void
+        }
+      }
+    }))))
+
+  it.effect("half a sample does not stop it", () =>
+    Effect.gen(function*() {
+      const session = yield* talk(80)
+      yield* session.send(new Uint8Array(1))
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* silenceAfter(1), [500])
     }).pipe(withPeer(opensTurn)))
 
   it.effect("keeps still outside a turn", () =>
@@ -411,6 +561,16 @@ describe("FluxSession: ends and consumers", () => {
       }
     }))))
 
+  it.effect("finish: silence counts time, not frames, with a server that is slow to take them", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), { ...options, finish: "silence" })))
+      yield* TestClock.adjust("40 seconds")
+      assert.isDefined(fiber.pollUnsafe())
+    }).pipe(withPeer({
+      ...polite,
+      received: (frame, server) => frame.dataType === "UTF8" ? server.end : Effect.delay(server.say(start), "4 seconds")
+    })))
+
   it.effect("finish: silence gives up at eotTimeoutMs + 2 s", () =>
     Effect.gen(function*() {
       const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(80)), { ...options, finish: "silence" })))
@@ -463,12 +623,16 @@ describe("FluxSession: ends and consumers", () => {
       }
     }))))
 
-  it.effect("a consumer that never reads makes it overflow, not grow", () =>
+  it.effect("a consumer that never reads makes it overflow, not grow; its turns still end", () =>
     Effect.gen(function*() {
       const session = yield* FluxSession.open(settings)
       yield* session.send(chunk(80))
       const error = yield* Effect.flip(session.finish)
       assert.deepInclude(error.reason, { _tag: "BufferOverflow", buffer: "events", limit: 4096 })
+      const { seen } = yield* collect(FluxSession.events(session, options))
+      const count = (type: string) => seen.filter((line) => line.startsWith(type)).length
+      assert.strictEqual(count("StartOfTurn"), count("EndOfTurn"))
+      assert.strictEqual(seen.at(-1), "Disconnected")
     }).pipe(withPeer({
       ...polite,
       received: (_, server) =>

@@ -85,6 +85,7 @@ describe("FluxSettings.resolve", () => {
     ["half a surrogate pair", { keyterm: ["\ud800"] }, /surrogate/],
     ["an empty tag", { tag: [""] }, /^tag: /],
     ["a negative duration", { openTimeout: "-1 seconds" }, /^openTimeout: must be a positive/],
+    ["an outbox too small for a frame at its rate", { sampleRate: 48_000, outboxLimit: 2560 }, /^outboxLimit: .*7680/],
     ["minConfidence above 1", { minConfidence: 1.5 }, /^minConfidence: must be between 0 and 1/]
   ]
   for (const [name, patch, expected] of refused) {
@@ -97,6 +98,18 @@ describe("FluxSettings.resolve", () => {
   it("refuses what types would forbid, by name", () => {
     assert.match(issues(JSON.parse(`{"encoding":"opus"}`)).join(), /^encoding: /)
     assert.match(issues(JSON.parse(`{"colour":"red"}`)).join(), /^colour: /)
+    assert.match(issues(JSON.parse(`{"colour":null}`)).join(), /^colour: /)
+    for (const openTimeout of [[1n], Symbol("x"), "soon", {}.toString]) {
+      const refused = FluxSettings.resolveUnknown(FluxSettings.defaults, { openTimeout })
+      assert.isTrue(Result.isFailure(refused))
+    }
+  })
+
+  it("names broken shapes and broken rules together", () => {
+    const found = FluxSettings.resolveUnknown(FluxSettings.defaults, { encoding: "opus", eotThreshold: 2, tag: [""] })
+    assert.isTrue(Result.isFailure(found))
+    if (Result.isSuccess(found) || found.failure.reason._tag !== "InvalidSettings") return
+    assert.deepStrictEqual(found.failure.reason.issues.map((issue) => issue.setting), ["encoding", "eotThreshold", "tag"])
   })
 
   it("takes what a wider profile allows", () => {

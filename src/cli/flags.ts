@@ -18,12 +18,14 @@ const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
 const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
   Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values))
 
-/** How audio is coded, and what Flux is asked to do with it. */
+/** How audio is coded, and what Flux is asked to do with it. Not checked here, so that all faults can be told together. */
 export const settings = {
-  model: optional(Flag.Literals("model", FluxSettings.Model.literals)).pipe(
+  model: optional(Flag.String("model")).pipe(
+    Flag.withMetavar(FluxSettings.Model.literals.join("|")),
     Flag.withDescription("Model that the endpoint runs (default flux-general-en)")
   ),
-  encoding: optional(Flag.Literals("encoding", Encoding.literals)).pipe(
+  encoding: optional(Flag.String("encoding")).pipe(
+    Flag.withMetavar(Encoding.literals.join("|")),
     Flag.withDescription("Encoding of raw audio (default linear16); a WAV file says so itself")
   ),
   sampleRate: optional(Flag.Int("sample-rate")).pipe(
@@ -56,7 +58,8 @@ export const settings = {
   profanityFilter: optional(Flag.Boolean("profanity-filter")).pipe(
     Flag.withDescription("Mask profanity, where the endpoint can")
   ),
-  redact: optional(Flag.Literals("redact", ["numbers", "aggressive_numbers"])).pipe(
+  redact: optional(Flag.String("redact")).pipe(
+    Flag.withMetavar("numbers|aggressive_numbers"),
     Flag.withDescription("Mask numbers, where the endpoint can")
   ),
   mipOptOut: optional(Flag.Boolean("mip-opt-out")).pipe(
@@ -117,15 +120,12 @@ export const faultsOf = ({ reason }: FluxError): ReadonlyArray<string> =>
     ? reason.issues.map(({ problem, setting }) => `${setting}: ${problem}`)
     : [reason.message]
 
-/** What is wrong with settings for an endpoint. */
-export const settingsFaults = (
-  patch: FluxSettings.SettingsPatch,
+/** Settings for an endpoint, from flags over the environment. */
+export const checkSettings = (
+  patch: Readonly<Record<string, unknown>>,
   profile: ProfileName | undefined
-): ReadonlyArray<string> =>
-  Result.match(FluxSettings.resolve(FluxSettings.defaults, patch, profile && profiles[profile]), {
-    onSuccess: () => [],
-    onFailure: faultsOf
-  })
+): Checked<FluxSettings.Settings> =>
+  Result.mapError(FluxSettings.resolveUnknown(FluxSettings.defaults, patch, profile && profiles[profile]), faultsOf)
 
 /** Reads a Config; what it cannot read is a fault that names the variable. */
 export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> =>

@@ -25,7 +25,7 @@ export interface Request {
   /** Raw audio rather than WAV. */
   readonly raw: boolean
   /** As flags say, which a file must not contradict. */
-  readonly explicit: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
+  readonly explicit: { readonly encoding: string | undefined; readonly sampleRate: number | undefined }
   /** As flags or the environment say, for audio that does not say itself. */
   readonly format: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
   readonly onWarning: (warning: string) => Effect.Effect<void>

@@ -82,10 +82,10 @@ const quiet = <A, E, R>(
 
 const run = Effect.fnUntraced(function*(input: Input) {
   const shutdown = yield* Shutdown
-  const { file, patch, transport } = yield* prepare(input)
+  const { file, settings, transport } = yield* prepare(input)
   const services = Transcriber.layer.pipe(
     Layer.provide(Layer.succeed(FluxTransport, transport)),
-    Layer.provide(FluxSettings.layer(patch))
+    Layer.provide(FluxSettings.layer(settings))
   )
   yield* shutdown.graceful((asked) =>
     Stream.interruptWhen(paced(file, input), Effect.andThen(asked, say("finishing; once more to stop at once"))).pipe(
@@ -114,12 +114,13 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
     return undefined
   }
 
-  const patch = flags.overlay(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
+  const asked = flags.overlay<object>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
   const profile = collect(yield* flags.profile(input.capabilities))
-  faults.push(...flags.settingsFaults(patch, profile))
+  const settings = collect(flags.checkSettings({ ...asked }, profile))
 
   const script = Option.getOrUndefined(input.script)
   const path = Option.getOrElse(input.file, () => input.simulate ? source.sample : undefined)
+  if (input.raw && Option.isNone(input.file)) faults.push("raw: give a file of raw audio, or - for standard input")
   if (path === undefined) faults.push("file: give a WAV file, or - for standard input, or try --simulate")
   if (!input.simulate && script !== undefined) faults.push("script: is for --simulate only")
   for (const [flag, value] of Object.entries(input.simulate ? input.endpoint : {})) {
@@ -133,14 +134,14 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
       path,
       raw: input.raw,
       explicit: input.settings,
-      format: { encoding: patch.encoding ?? undefined, sampleRate: patch.sampleRate ?? undefined },
+      format: { encoding: settings?.encoding, sampleRate: settings?.sampleRate },
       onWarning: (warning) => say(`warning: ${warning}`)
     })
   )
-  if (faults.length > 0 || file === undefined) return yield* new CannotStart({ faults: [...new Set(faults)] })
+  if (faults.length > 0 || file === undefined || settings === undefined) return yield* new CannotStart({ faults: [...new Set(faults)] })
 
   const transport = onSageMaker ?? (yield* simulated(words, profile))
-  return { file, patch: flags.overlay<FluxSettings.SettingsPatch>(patch, file.format), transport }
+  return { file, settings: { ...settings, ...file.format }, transport }
 })
 
 /** A transport to the endpoint that flags and environment name. It does not connect yet. */

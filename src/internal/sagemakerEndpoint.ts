@@ -1,4 +1,5 @@
 /** From options to an endpoint that can be connected to, or the list of all that is wrong with them (protocol 1.3, 5.1). */
+import { X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
@@ -100,6 +101,10 @@ export const awsUrl = Option.liftThrowable(
 const attempt = <A>(promise: () => Promise<A>): Effect.Effect<A | undefined> =>
   Effect.tryPromise(promise).pipe(Effect.option, Effect.map(Option.getOrUndefined))
 
+/** Node takes any text for a list of certificates, and then trusts nobody. */
+const isCertificate = (pem: string): boolean => Option.isSome(parseCertificate(pem))
+const parseCertificate = Option.liftThrowable((pem: string) => new X509Certificate(pem))
+
 /** An endpoint to connect to. */
 export interface Resolved {
   readonly name: string
@@ -120,7 +125,8 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const custom = customUrl(options, report)
   const { caFile } = options
   const ca = caFile === undefined ? undefined : yield* attempt(() => readFile(caFile, "utf8"))
-  if (caFile !== undefined && ca === undefined) report("caFile", "cannot be read")
+  if (caFile !== undefined && ca === undefined) report("caFile", `${caFile} cannot be read`)
+  else if (ca !== undefined && !isCertificate(ca)) report("caFile", `${caFile} holds no certificate in PEM form`)
 
   const urlRegion = custom === undefined ? undefined : regionOf(custom)
   const wanted = options.region ?? urlRegion

@@ -97,7 +97,7 @@ const languages: ReadonlySet<string> = new Set(["en", "es", "fr", "de", "hi", "r
 
 /** Fields of the wrong type or outside their set. */
 export const shapeIssues = (error: Schema.SchemaError): ReadonlyArray<SettingsIssue> =>
-  fieldIssues(error).map(({ message, path }) => ({ setting: path, problem: message }))
+  fieldIssues(error).map(({ message, path }) => ({ setting: path, problem: message.replace(/^Expected /, "must be ") }))
 
 /** Every broken rule of settings whose shape is right. */
 export const check = (settings: Settings, limits: Limits): ReadonlyArray<SettingsIssue> => {

@@ -290,7 +290,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       [
         "an unknown encoding",
         () => [...simulate, "--encoding", "opus"],
-        /^flux-stt: .*--encoding: "opus".*linear16.*\n {2}See flux-stt transcribe --help\.$/
+        /^flux-stt: encoding: .*linear16.*mulaw.*alaw/
       ],
       [
         "a sample rate that contradicts the file",
@@ -310,12 +310,18 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       ],
       [
         "several faults together",
-        () => ["transcribe", "nowhere.wav", "--endpoint-name", "my flux", "--eot-threshold", "2"],
-        "4 things are wrong:\n" +
+        () => ["transcribe", "nowhere.wav", "--endpoint-name", "my flux", "--eot-threshold", "2", "--encoding", "opus"],
+        "5 things are wrong:\n" +
+        '  encoding: must be "linear16" | "mulaw" | "alaw"\n' +
         "  eotThreshold: must be between 0.5 and 0.9, got 2\n" +
         `  endpointName: ${names}\n` +
         "  region: is required: give it, or set AWS_REGION\n" +
         "  nowhere.wav: no such file"
+      ],
+      [
+        "raw audio without a file",
+        () => ["transcribe", "--simulate", "--raw"],
+        "raw: give a file of raw audio, or - for standard input"
       ],
       ["a script without a simulator", () => ["transcribe", sample, ...real, "--script", "x"], "script: is for --simulate only"],
       ["a script that is not there", () => [...simulate, "--script", "nowhere.txt"], "script: nowhere.txt cannot be read"],

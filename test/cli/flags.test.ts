@@ -57,8 +57,10 @@ describe("flags", () => {
         tag: ["a", "b"],
         minConfidence: 0.25
       })
-      assert.deepStrictEqual(flags.settingsFaults(parsed?.settings ?? {}, parsed?.capabilities), [])
-      assert.strictEqual(flags.settingsFaults(parsed?.settings ?? {}, undefined).length, 2)
+      const faults = (profile: Parameters<typeof flags.checkSettings>[1]) =>
+        Result.match(flags.checkSettings({ ...parsed?.settings }, profile), { onSuccess: () => [], onFailure: (found) => found })
+      assert.deepStrictEqual(faults(parsed?.capabilities), [])
+      assert.strictEqual(faults(undefined).length, 2)
     }))
 
   it.effect("mirror the endpoint", () =>
@@ -83,7 +85,7 @@ describe("flags", () => {
       assert.deepStrictEqual(given(parsed?.endpoint), {})
     }))
 
-  for (const args of [["--encoding", "opus"], ["--eot-threshold", "high"], ["--sample-rate", "1.5"], ["--nonsense"]]) {
+  for (const args of [["--eot-threshold", "high"], ["--sample-rate", "1.5"], ["--nonsense"]]) {
     it.effect(`${args.join(" ")} is a usage error`, () =>
       Effect.gen(function*() {
         const { exit, parsed } = yield* parse(...args)
@@ -99,7 +101,7 @@ describe("flags", () => {
         withEnv({ FLUX_EOT_THRESHOLD: "0.6", FLUX_KEYTERM: "one,two", FLUX_TAG: "env", FLUX_NUMERALS: "true" })
       ))
       const { parsed } = yield* parse("--eot-threshold", "0.8", "--tag", "flag", "--no-numerals")
-      assert.deepStrictEqual(given(flags.overlay(env, parsed?.settings ?? {})), {
+      assert.deepStrictEqual(given(flags.overlay<object>(env, parsed?.settings ?? {})), {
         eotThreshold: 0.8,
         keyterm: ["one", "two"],
         tag: ["flag"],

@@ -110,6 +110,41 @@ describe("turns", () => {
     )
   })
 
+  it("a turn that was ended here and goes on tells only its new words, whatever was revised", () => {
+    const after = (transcript: string, next: TurnInfoFields) => {
+      const reducer = make()
+      feed(reducer, [{ event: "StartOfTurn", transcript }])
+      reducer.close("closed", 0)
+      return feed(reducer, [next])
+    }
+    assert.deepStrictEqual(after("I can", { event: "Update", transcript: "I can't go" }), [
+      "StartOfTurn implied 1 go",
+      "Update 1 go"
+    ])
+    assert.deepStrictEqual(after("hello there", { event: "EndOfTurn", transcript: "Hello there." }), [])
+    assert.deepStrictEqual(
+      after("今日", {
+        event: "Update",
+        transcript: "今日はい",
+        extra: { words: ["今日", "は", "い"].map((word) => ({ word, confidence: 1 })) }
+      }),
+      ["StartOfTurn implied 1 はい", "Update 1 はい"]
+    )
+  })
+
+  it("a repeated EndOfTurn is no other turn, but a StartOfTurn is, also where the server does not count", () => {
+    assert.deepStrictEqual(
+      feed(make(), [
+        { event: "StartOfTurn", transcript: "a b" },
+        { event: "EndOfTurn", transcript: "a b" },
+        { event: "EndOfTurn", transcript: "a b" },
+        { event: "StartOfTurn", transcript: "c" },
+        { event: "EndOfTurn", transcript: "c" }
+      ]),
+      ["StartOfTurn 0 a b", "EndOfTurn confirmed 0 a b", "StartOfTurn 1 c", "EndOfTurn confirmed 1 c"]
+    )
+  })
+
   it("averages word confidences, and accepts only what exceeds the minimum", () => {
     const words = [{ word: "a", confidence: 0.5 }, { word: "b", confidence: 1 }]
     const end = (minConfidence: number, extra: object) => {
