@@ -1,6 +1,5 @@
 /** A call in an Effect program: audio from a file at the pace of speech, turns on the console. Needs a real endpoint. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Stream } from "effect"
 import { Audio, AudioFile, FluxSettings, SageMakerTransport, Transcriber } from "../src/index.ts"
 
@@ -19,4 +18,9 @@ const call = Effect.gen(function*() {
     event.type === "EndOfTurn" ? Console.log(event.transcript) : Effect.void)
 })
 
-NodeRuntime.runMain(call.pipe(Effect.scoped, Effect.provide(Flux), Effect.provide(NodeServices.layer)))
+call.pipe(
+  Effect.scoped,
+  Effect.provide(Flux),
+  Effect.catchTag("FluxError", (error) => Console.error(error.message)),
+  NodeRuntime.runMain
+)

@@ -15,12 +15,12 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as FluxError from "./FluxError.ts"
 import { FluxTransport } from "./FluxTransport.ts"
-import * as Connections from "./internal/sagemakerConnections.ts"
-import { type Options, parseUrl, profileNames, regionOf, resolve } from "./internal/sagemakerEndpoint.ts"
-import * as SageMakerOpen from "./internal/sagemakerOpen.ts"
+import * as Connections from "./sagemaker/connections.ts"
+import { type Options, parseUrl, profileNames, regionOf, resolve } from "./sagemaker/endpoint.ts"
+import * as SageMakerOpen from "./sagemaker/open.ts"
 
-export type { ConnectionMode } from "./internal/sagemakerConnections.ts"
-export type { Options } from "./internal/sagemakerEndpoint.ts"
+export type { ConnectionMode } from "./sagemaker/connections.ts"
+export type { Options } from "./sagemaker/endpoint.ts"
 
 /**
  * A transport to one endpoint. Fails with `InvalidSettings`, which names every problem, before any connection; opening

@@ -24,8 +24,8 @@ export interface Request {
   readonly path: string
   /** Raw audio rather than WAV. */
   readonly raw: boolean
-  /** As flags say, which a file must not contradict. */
-  readonly explicit: { readonly encoding: string | undefined; readonly sampleRate: number | undefined }
+  /** As flags say, where they make sense, which a file must not contradict. */
+  readonly explicit: { readonly encoding?: string | undefined; readonly sampleRate?: number | undefined }
   /** As flags or the environment say, for audio that does not say itself. */
   readonly format: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
   readonly onWarning: (warning: string) => Effect.Effect<void>

@@ -133,7 +133,7 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
     yield* source.open({
       path,
       raw: input.raw,
-      explicit: input.settings,
+      explicit: settings === undefined ? {} : input.settings,
       format: { encoding: settings?.encoding, sampleRate: settings?.sampleRate },
       onWarning: (warning) => say(`warning: ${warning}`)
     })

@@ -3,7 +3,7 @@ import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { profiles } from "../../src/FluxTransport.ts"
-import { awsUrl, type Options, resolve } from "../../src/internal/sagemakerEndpoint.ts"
+import { awsUrl, type Options, resolve } from "../../src/sagemaker/endpoint.ts"
 
 const base: Options = {
   endpointName: "my-flux",

@@ -1,8 +1,8 @@
 /** From event-stream messages to whole text messages, or the reason why the stream failed (protocol 5.5, 5.6). Pure. */
 import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
-import { headerText, type Message } from "./eventStream.ts"
-import { fromException } from "./sagemakerErrors.ts"
+import { headerText, type Message } from "../internal/eventStream.ts"
+import { fromException } from "./errors.ts"
 
 /** What a message gave: a text, the end of the stream for a reason, or nothing. */
 export type Outcome =

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profiles } from "../FluxTransport.ts"
-import type { ConnectionMode } from "./sagemakerConnections.ts"
+import type { ConnectionMode } from "./connections.ts"
 
 /** Which endpoint, and how to reach it. */
 export interface Options {

@@ -10,9 +10,9 @@ import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
-import { makeParser, type Signer } from "./eventStream.ts"
-import { bareError } from "./sagemakerErrors.ts"
-import { makeAssembler, maxMessageBytes } from "./sagemakerMessages.ts"
+import { makeParser, type Signer } from "../internal/eventStream.ts"
+import { bareError } from "./errors.ts"
+import { makeAssembler, maxMessageBytes } from "./messages.ts"
 
 /** Messages that may wait for the reader before the stream is paused. */
 const maxWaiting = 64

@@ -13,12 +13,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
-import { makeSigner } from "./eventStream.ts"
-import { InvokeEndpointWithBidirectionalStream } from "./sagemakerCommand.ts"
-import type { Connection, Connections } from "./sagemakerConnections.ts"
-import type { Resolved } from "./sagemakerEndpoint.ts"
-import { bareError, fromRefusal, type Refusal } from "./sagemakerErrors.ts"
-import * as SageMakerStream from "./sagemakerStream.ts"
+import { makeSigner } from "../internal/eventStream.ts"
+import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
+import type { Connection, Connections } from "./connections.ts"
+import type { Resolved } from "./endpoint.ts"
+import { bareError, fromRefusal, type Refusal } from "./errors.ts"
+import * as SageMakerStream from "./stream.ts"
 
 /** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
 const skewBound = 240_000
