@@ -158,6 +158,14 @@ describe("Transcriber", () => {
       assert.deepStrictEqual(yield* (yield* FakeTransport.FakeTransport).entries, [])
     }).pipe(Effect.provide(layer())))
 
+  it.effect("settings that only a wider endpoint takes are taken there", () =>
+    Effect.gen(function*() {
+      const transcriber = yield* Transcriber.Transcriber
+      yield* Stream.runDrain(transcriber.transcribe(Stream.empty, { settings: { numerals: true, eotThreshold: 1 } }))
+      const opened = (yield* (yield* FakeTransport.FakeTransport).entries).find((entry) => entry.what === "open")
+      assert.match(opened?.detail ?? "", /eot_threshold=1&numerals=true$/)
+    }).pipe(Effect.provide(layer({ script, capabilities: profiles["hosted-2026-09"] }))))
+
   it.effect("defaults of FluxSettings reach the query string, and a call may override them", () =>
     Effect.gen(function*() {
       const transcriber = yield* Transcriber.Transcriber
