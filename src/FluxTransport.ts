@@ -93,7 +93,8 @@ export class FluxTransport extends Context.Service<FluxTransport, {
   readonly capabilities: Capabilities
   /**
    * Opens a connection with a `v2/listen` query string; succeeds on response headers. Sets no bound of its own:
-   * the session does. Closing the Scope resets the stream and frees everything it held.
+   * the session does, by interrupting it, so every effect here should be interruptible. Closing the Scope resets the
+   * stream and frees everything it held.
    */
   readonly open: (query: string) => Effect.Effect<FluxConnection, FluxError, Scope.Scope>
 }>()("effect-flux-sagemaker/FluxTransport") {}

@@ -32,7 +32,8 @@ export interface FluxSession {
   readonly connected: Effect.Effect<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>
   /**
    * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox, which
-   * may be full: then the sender waits. Audio sent before Connected is kept in order. The buffer is copied.
+   * may be full: then the sender waits, and one that is interrupted there leaves a part of its chunk inside. Audio
+   * sent before Connected is kept in order. The buffer is copied.
    */
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
   /** The same for callbacks: takes all of it or nothing, and says which. */

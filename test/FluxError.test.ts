@@ -1,0 +1,52 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FluxError from "../src/FluxError.ts"
+
+const message = (reason: FluxError.Reason, stage: FluxError.Stage = "open"): string => FluxError.make(reason, stage, "r-1").message
+
+describe("FluxError", () => {
+  it("says what happened, at which stage, in which request, and what to do", () => {
+    assert.strictEqual(
+      message(new FluxError.Throttled({ detail: "Rate exceeded" })),
+      "Throttled by SageMaker: Rate exceeded (stage: open, request r-1). " +
+        "Open sessions more slowly, or raise the account's quota or the instance count."
+    )
+  })
+
+  const hints: ReadonlyArray<readonly [string, FluxError.Reason, RegExp]> = [
+    ["a hang on opening", new FluxError.ConnectTimeout({ stage: "open", seconds: 15 }), /port 8443/],
+    ["a 424", new FluxError.Rejected({ detail: "x" }), /CloudWatch log group \/aws\/sagemaker\/Endpoints.*language hints.*overloaded/],
+    ["a missing permission", new FluxError.Unauthorized({ status: 403, errorType: "AccessDeniedException", detail: "x" }), /InvokeEndpointWithBidirectionalStream/],
+    ["an unknown key", new FluxError.Unauthorized({ status: 403, errorType: "UnrecognizedClientException", detail: "x" }), /does not know this access key/],
+    ["a wrong secret or region", new FluxError.Unauthorized({ status: 403, errorType: "InvalidSignatureException", detail: "The request signature we calculated does not match" }), /secret key.*region/],
+    ["an expired token", new FluxError.Unauthorized({ status: 403, errorType: "ExpiredTokenException", detail: "x" }), /expired/],
+    ["a clock that is off", new FluxError.Unauthorized({ status: 403, errorType: "InvalidSignatureException", detail: "Signature expired: 20260102T030405Z is now earlier than" }), /clock/],
+    ["a name that does not resolve", new FluxError.ConnectFailed({ target: "h:8443", cause: new Error("getaddrinfo ENOTFOUND h") }), /region/],
+    ["a refused connection", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("connect ECONNREFUSED") }), /port/],
+    ["TLS to a server without", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("SSL routines: wrong version number") }), /http:\/\//],
+    ["a certificate", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("self-signed certificate") }), /caFile/]
+  ]
+  for (const [name, reason, expected] of hints) {
+    it(`tells of ${name} what to do`, () => assert.match(message(reason), expected))
+  }
+
+  it("is not worth another try when Flux does not know a message", () => {
+    const fatal = (code: string) => FluxError.make(new FluxError.FluxFatal({ code, description: "x" }), "streaming")
+    assert.isFalse(fatal("UNPARSABLE_CLIENT_MESSAGE").isRetryable)
+    assert.isTrue(fatal("INTERNAL_SERVER_ERROR").isRetryable)
+  })
+
+  it("keeps the last reason of a budget that is used up", () => {
+    const last = new FluxError.Throttled({ detail: "Rate exceeded" })
+    assert.match(message(new FluxError.RetriesExhausted({ attempts: 5, last })), /5 attempts.*Rate exceeded.*more slowly/)
+  })
+
+  it.effect("is handled reason by reason", () =>
+    Effect.gen(function*() {
+      const failing = Effect.fail(FluxError.make(new FluxError.Throttled({ detail: "Rate exceeded" }), "open"))
+      const handled = yield* failing.pipe(
+        Effect.catchReason("FluxError", "Throttled", (reason) => Effect.succeed(reason.detail))
+      )
+      assert.strictEqual(handled, "Rate exceeded")
+    }))
+})
