@@ -538,7 +538,7 @@ describe("the bundled sample", () => {
         const seconds = (turn.end - turn.start) * 0.08
         assert.isTrue(seconds >= 2 && seconds <= 4, `turn ${index}: ${seconds} s`)
         assert.isBelow(turn.pause * 0.08, 0.4)
-        assert.isAbove(((turns[index + 1]?.start ?? loud.length) - turn.end) * 0.08, 1.2)
+        assert.isAbove(((turns[index + 1]?.start ?? loud.length) - turn.end) * 0.08, 1)
       }
       const lines = readFileSync(new URL("sample.txt", sample), "utf8").trim().split("\n")
       assert.strictEqual(lines.length, 3)

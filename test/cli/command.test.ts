@@ -117,7 +117,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       const { lines: printed, status, stderr } = await run(simulate)
       assert.strictEqual(status, 0)
       assert.deepStrictEqual(printed.map(spoken), lines)
-      assert.match(printed[0] ?? "", /^\[00:00\.\d - 00:03\.\d\] Hello/)
+      assert.match(printed[0] ?? "", /^\[00:00\.\d - 00:0[23]\.\d\] Hello/)
       assert.strictEqual(
         stderr,
         `flux-stt: simulating the endpoint; it does not recognise speech, words come from ${sample.replace(".wav", ".txt")}\n`
