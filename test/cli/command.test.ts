@@ -165,8 +165,8 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     })
 
     it("--finish decides what becomes of a turn that the audio cuts off", async () => {
-      // the first turn ends at 3.4 s, here without its silence; sizes are the header's own
-      const path = file("cut.wav", wav.subarray(0, 44 + 32_000 * 3.2))
+      // the first turn ends at 2.9 s, here without its silence; sizes are the header's own
+      const path = file("cut.wav", wav.subarray(0, 44 + 32_000 * 2.9))
       const call = [...simulate, path, "--script", sample.replace(".wav", ".txt")]
       const closed = await run(call)
       assert.match(closed.stdout, /^\[.*\] Hello, .* \(closed\)\n$/)
@@ -174,7 +174,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       assert.match(confirmed.stdout, /^\[.*\] Hello, [^()]*\n$/)
       assert.match(
         closed.stderr,
-        /warning: the WAV file is shorter than its header declares \(102400 of 442450 bytes of audio\)/
+        /warning: the WAV file is shorter than its header declares \(92800 of 370868 bytes of audio\)/
       )
       assert.deepStrictEqual([closed.status, confirmed.status], [0, 0])
     })
