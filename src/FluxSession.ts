@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as FluxError from "./FluxError.ts"
@@ -86,7 +87,7 @@ export const transcribe: {
           Effect.forkScoped
         )
         // whatever came of the session, a source that has failed says why
-        const sourceFailure = Effect.suspend(() => source.effect ?? Effect.void)
+        const sourceFailure = Effect.flatMap(Deferred.poll(source), Option.getOrElse(() => Effect.void))
         return events(session, options).pipe(
           Stream.catchCause((cause) => Stream.fromEffectDrain(Effect.andThen(sourceFailure, Effect.failCause(cause)))),
           Stream.concat(Stream.fromEffectDrain(Deferred.await(source)))
