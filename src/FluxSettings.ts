@@ -15,6 +15,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Encoding, type Format } from "./Audio.ts"
 import * as FluxError from "./FluxError.ts"
 import { type Capabilities, defaultProfile, profiles } from "./FluxTransport.ts"
+import { optional } from "./internal/config.ts"
 import * as internal from "./internal/settings.ts"
 import { defaults, Model, Settings } from "./internal/settings.ts"
 
@@ -128,9 +129,6 @@ export const layerConfig = (
   source: Config.Config<SettingsPatch> = config
 ): Layer.Layer<FluxSettings, FluxError.FluxError | Config.ConfigError> =>
   Layer.effect(FluxSettings, Effect.flatMap(source, make))
-
-const optional = <A>(value: Config.Config<A>): Config.Config<A | undefined> =>
-  Config.map(Config.option(value), Option.getOrUndefined)
 
 const list = (name: string): Config.Config<ReadonlyArray<string> | undefined> =>
   optional(Config.Array(Schema.String, name))

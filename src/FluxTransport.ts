@@ -68,6 +68,9 @@ export const profiles = {
 /** The name of a known bundle. */
 export type ProfileName = keyof typeof profiles
 
+/** The names of the known bundles. */
+export const profileNames: ReadonlyArray<ProfileName> = Object.keys(profiles).filter((name): name is ProfileName => name in profiles)
+
 /** What is assumed of an endpoint when nothing is declared. */
 export const defaultProfile: ProfileName = "flux-english-20260311"
 

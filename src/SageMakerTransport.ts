@@ -10,13 +10,13 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as FluxError from "./FluxError.ts"
-import { FluxTransport } from "./FluxTransport.ts"
+import { FluxTransport, profileNames } from "./FluxTransport.ts"
+import { optional } from "./internal/config.ts"
 import * as Connections from "./sagemaker/connections.ts"
-import { type Options, parseUrl, profileNames, regionOf, resolve } from "./sagemaker/endpoint.ts"
+import { type Options, parseUrl, regionOf, resolve } from "./sagemaker/endpoint.ts"
 import * as SageMakerOpen from "./sagemaker/open.ts"
 
 export type { ConnectionMode } from "./sagemaker/connections.ts"
@@ -43,9 +43,6 @@ export const make = Effect.fnUntraced(function*(
 /** A transport to one endpoint, from code. */
 export const layer = (options: Options): Layer.Layer<FluxTransport, FluxError.FluxError> =>
   Layer.effect(FluxTransport, make(options))
-
-const optional = <A>(value: Config.Config<A>): Config.Config<A | undefined> =>
-  Config.map(Config.option(value), Option.getOrUndefined)
 
 /** The environment's region is a machine's habit; a URL that names one was meant. */
 const preferUrlRegion = (options: Options): Options => {

@@ -32,6 +32,12 @@ const quiet: FakeTransport.Peer = {
   ...polite,
   received: (frame, server) => (frame.dataType === "UTF8" ? server.end : Effect.void)
 }
+/** Opens a turn at the first audio, and then does as told at CloseStream. */
+const atCloseStream = (then: (server: FakeTransport.Server) => Effect.Effect<void, FluxError.FluxError>): FakeTransport.Peer => ({
+  ...polite,
+  received: (frame, server) =>
+    frame.dataType === "UTF8" ? then(server) : Effect.andThen(server.say(start), server.say(update))
+})
 const withPeer = (peer: FakeTransport.Peer) => Effect.provide(FakeTransport.layerPeer(() => peer))
 
 const entries = Effect.flatMap(FakeTransport.FakeTransport, (fake) => fake.entries)
@@ -100,9 +106,7 @@ describe("FluxSession: bounds", () => {
 
   it.effect("the tail has 15 s after CloseStream; the words so far are promoted and the end is a normal one", () =>
     Effect.gen(function*() {
-      const peer = { ...polite, received: (frame: { dataType: string }, server: FakeTransport.Server) =>
-        frame.dataType === "UTF8" ? Effect.void : Effect.andThen(server.say(start), server.say(update)) }
-      const { exit, seen } = yield* timesOut(peer, 15, Stream.make(chunk(80)))
+      const { exit, seen } = yield* timesOut(atCloseStream(() => Effect.void), 15, Stream.make(chunk(80)))
       assert.isTrue(Exit.isSuccess(exit))
       assert.deepStrictEqual(seen, [
         "Connected",
@@ -176,16 +180,12 @@ describe("FluxSession: order of closing", () => {
       const { seen } = yield* Fiber.join(fiber)
       assert.deepStrictEqual(seen.slice(-2), ["EndOfTurn 0 confirmed: hello there friend", "Disconnected"])
       assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
-    }).pipe(withPeer({
-      ...polite,
-      received: (frame, server) =>
-        frame.dataType === "BINARY"
-          ? Effect.andThen(server.say(start), server.say(update))
-          : Effect.asVoid(Effect.forkDetach(Effect.delay(
-            Effect.andThen(server.say(turnInfo({ event: "EndOfTurn", transcript: "hello there friend" })), server.end),
-            "3 seconds"
-          )))
-    })))
+    }).pipe(withPeer(atCloseStream((server) =>
+      Effect.asVoid(Effect.forkDetach(Effect.delay(
+        Effect.andThen(server.say(turnInfo({ event: "EndOfTurn", transcript: "hello there friend" })), server.end),
+        "3 seconds"
+      )))
+    ))))
 
   it.effect("ModelStreamError after CloseStream is a normal end", () =>
     Effect.gen(function*() {
@@ -193,26 +193,14 @@ describe("FluxSession: order of closing", () => {
       assert.isTrue(Exit.isSuccess(exit))
       assert.include(seen, "EndOfTurn 0 closed: hello there")
       assert.deepStrictEqual(yield* steps, ["open", "text CloseStream", "end", "disconnect Success"])
-    }).pipe(withPeer({
-      ...polite,
-      received: (frame, server) =>
-        frame.dataType === "BINARY"
-          ? Effect.andThen(server.say(start), server.say(update))
-          : server.fail(new FluxError.ModelStreamError({ detail: "closed" }))
-    })))
+    }).pipe(withPeer(atCloseStream((server) => server.fail(new FluxError.ModelStreamError({ detail: "closed" }))))))
 
   it.effect("a lost connection after CloseStream, in an open turn, is no normal end", () =>
     Effect.gen(function*() {
       const { exit, seen } = yield* collect(FluxSession.transcribe(Stream.make(chunk(80)), options))
       assert.deepInclude(reasonOf(exit), { _tag: "ConnectionLost" })
       assert.include(seen, "EndOfTurn 0 lost: hello there")
-    }).pipe(withPeer({
-      ...polite,
-      received: (frame, server) =>
-        frame.dataType === "BINARY"
-          ? Effect.andThen(server.say(start), server.say(update))
-          : server.fail(new FluxError.ConnectionLost({ detail: "reset" }))
-    })))
+    }).pipe(withPeer(atCloseStream((server) => server.fail(new FluxError.ConnectionLost({ detail: "reset" }))))))
 
   it.effect("a reader that fails: the turn is lost, then the error; nothing is sent, all is freed", () =>
     Effect.gen(function*() {

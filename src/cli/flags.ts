@@ -9,7 +9,7 @@ import { fieldIssues } from "../internal/schemaIssues.ts"
 import { Encoding } from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
-import { type ProfileName, profiles } from "../FluxTransport.ts"
+import { type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
 
 const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
@@ -74,8 +74,6 @@ export const settings = {
     Flag.withDescription("A turn's mean word confidence must exceed this to be accepted")
   )
 }
-
-const profileNames = Object.keys(profiles).filter((name): name is ProfileName => name in profiles)
 
 /** What the deployed Flux bundle understands; see {@link profile}. */
 export const capabilities = optional(Flag.Literals("capabilities", profileNames)).pipe(

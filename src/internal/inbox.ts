@@ -2,6 +2,7 @@
  * What a session has to say, waiting for its consumer. The reader never waits: a newer item may stand in for the
  * last one (superseded Updates), and a consumer that has stopped for good makes it overflow instead of growing.
  */
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
@@ -38,12 +39,11 @@ export const make = <A, E>(options: {
     resume?.()
   }
 
-  const pull: Pull.Pull<readonly [A, ...Array<A>], E> = Effect.suspend(() => {
+  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E> = Effect.suspend(() => {
     const batch = items
-    const [first, ...rest] = batch
-    if (first !== undefined) {
+    if (Arr.isArrayNonEmpty(batch)) {
       items = []
-      return Effect.succeed([first, ...rest] as const)
+      return Effect.succeed(batch)
     }
     if (done === "end") return Cause.done()
     if (done !== undefined) return Effect.failCause(done)

@@ -156,7 +156,7 @@ export const make = (options: {
         if (failure !== undefined) return Effect.fail(failure)
         if (finishing || pcm.length === 0) return Effect.void
         offered(pcm.length)
-        if (waiting === 0 && limit - bytes() >= pcm.length) {
+        if (waiting === 0 && space() >= pcm.length) {
           put(pcm)
           return Effect.void
         }
@@ -170,7 +170,7 @@ export const make = (options: {
         )
       }),
     offerUnsafe: (pcm) => {
-      if (finishing || failure !== undefined || waiting > 0 || limit - bytes() < pcm.length) return false
+      if (finishing || failure !== undefined || waiting > 0 || space() < pcm.length) return false
       if (pcm.length === 0) return true
       offered(pcm.length)
       put(pcm)

@@ -7,6 +7,7 @@ import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { signingKey } from "./chunkSigning.ts"
+import { encode } from "./percent.ts"
 
 /** A request as it came: headers by lower-case name, with `:authority` where HTTP/2 has it. The body is signed by chunks. */
 export interface Request {
@@ -145,9 +146,6 @@ const canonical = (request: Request, auth: Authorization): string => {
 const valueOf = (request: Request, name: string): string =>
   request.header(name) ?? (name === "host" ? request.header(":authority") : undefined) ??
     (name === ":authority" ? request.header("host") : undefined) ?? ""
-
-const encode = (segment: string): string =>
-  encodeURIComponent(segment).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
 /** `YYYYMMDDTHHMMSSZ` as milliseconds. */
 const millisOf = (stamp: string): number | undefined => {

@@ -153,7 +153,8 @@ export const make = (
     }
   }
 
-  const tailAnswered = (): boolean => !turnOpen && transcribed >= sentSeconds - windowTolerance
+  /** Whether Flux has told all of the audio up to here, and no turn is open. */
+  const answered = (seconds: number): boolean => !turnOpen && transcribed >= seconds - windowTolerance
 
   const read = (from: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     Stream.runForEach(from.messages, onText).pipe(
@@ -167,7 +168,7 @@ export const make = (
       ),
       // after CloseStream the container's closing may look like a failure (protocol 5.8)
       Effect.catchIf(
-        (error) => closeSent && endsNormally(error.reason, tailAnswered()),
+        (error) => closeSent && endsNormally(error.reason, answered(sentSeconds)),
         () => Effect.void
       ),
       Effect.as<Ending>("ended")
@@ -194,9 +195,8 @@ export const make = (
 
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
     const spoken = sentSeconds
-    const answered = (): boolean => !turnOpen && transcribed >= spoken - windowTolerance
     const deadline = now() + eotTimeoutMs + trailingReserveMillis
-    while (!answered() && now() < deadline) {
+    while (!answered(spoken) && now() < deadline) {
       yield* write(to, silence)
       yield* Effect.sleep(Audio.frameMillis)
     }

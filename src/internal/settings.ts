@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { bytesOf, Encoding, frameMillis, sampleRates } from "../Audio.ts"
 import type { SettingsIssue } from "../FluxError.ts"
+import { encode } from "./percent.ts"
 import { fieldIssues } from "./schemaIssues.ts"
 
 /** Models that exist (protocol 1.1); it must be the one that the endpoint runs. */
@@ -193,7 +194,3 @@ export const query = (settings: Settings): string => {
 }
 
 const baseLanguage = (tag: string): string => (tag.split(/[-_]/)[0] ?? tag).toLowerCase()
-
-/** `encodeURIComponent` leaves ! ' ( ) * as they are, which SageMaker's pattern forbids. */
-const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)

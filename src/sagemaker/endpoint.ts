@@ -6,7 +6,7 @@ import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smit
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
-import { type Capabilities, defaultProfile, type ProfileName, profiles } from "../FluxTransport.ts"
+import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
 import type { ConnectionMode } from "./connections.ts"
 
 /** Which endpoint, and how to reach it. */
@@ -40,8 +40,6 @@ const namePattern = /^(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
 const nameRule = "must be letters and digits with hyphens between them, at most 63"
 const regionPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 
-/** The names of the known bundles. */
-export const profileNames: ReadonlyArray<ProfileName> = ["flux-english-20260311", "flux-multi-20260417", "hosted-2026-09"]
 const isProfileName = (name: string | undefined): name is ProfileName => profileNames.some((known) => known === name)
 
 /** Collects what is wrong with options. */

@@ -3,7 +3,7 @@
  * reading is felt at the next frame, not after a buffer's worth of audio.
  */
 import type { ClientHttp2Stream } from "node:http2"
-import type * as Arr from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
@@ -115,11 +115,11 @@ export const make = (options: {
 
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, FluxError.FluxError> = Effect.callback((resume) => {
     const take = (): void => {
-      const [first, ...rest] = texts
-      if (first !== undefined) {
+      const batch = texts
+      if (Arr.isArrayNonEmpty(batch)) {
         texts = []
         stream.resume()
-        resume(Effect.succeed([first, ...rest]))
+        resume(Effect.succeed(batch))
       } else if (outcome === undefined) wakeReader = take
       else resume(outcome.failure === undefined ? Cause.done() : Effect.fail(outcome.failure))
     }

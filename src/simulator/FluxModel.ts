@@ -7,6 +7,7 @@
  * is heard in it, a word for every 320 ms of voice; silence of 1 s is full confidence that the turn is over.
  */
 import * as Result from "effect/Result"
+import { frameMillis } from "../Audio.ts"
 import type { TurnEvent, TurnInfo, Word } from "../FluxMessage.ts"
 import { defaultProfile, profiles } from "../FluxTransport.ts"
 import type { Limits } from "../internal/settings.ts"
@@ -56,7 +57,7 @@ export const make = (options: Options): Result.Result<FluxModel, string> =>
   Result.map(query.parse(options.query, options.limits ?? profiles[defaultProfile]), (asked) => session(asked, options))
 
 const wordMillis = 320
-const framesPerWord = wordMillis / 80
+const framesPerWord = wordMillis / frameMillis
 const framesPerSlot = 3
 const fullConfidenceMillis = 1000
 
@@ -185,7 +186,7 @@ const session = (asked: query.Query, options: Options): FluxModel => {
   }
   const silent = (): string | undefined => {
     if (turn === undefined) return undefined
-    turn.silenceMillis += 80
+    turn.silenceMillis += frameMillis
     const ended = (asked.eotThreshold < 1 && reached(turn.silenceMillis, asked.eotThreshold)) ||
       turn.silenceMillis >= asked.eotTimeoutMs
     const eager = asked.eagerEotThreshold !== undefined && !turn.eager &&
