@@ -1,6 +1,7 @@
 /**
  * A transport without a network, for tests: your program runs unchanged, time is TestClock's, and the other side is
- * the simulator's model of Flux or a `Peer` that you write. Everything that reaches it is recorded.
+ * the simulated endpoint, with its script and its faults, or a `Peer` that you write. Everything that reaches it is
+ * recorded.
  *
  * @example
  * const test = program.pipe(Effect.provide(Transcriber.layer.pipe(
@@ -8,19 +9,30 @@
  *   Layer.provide(FluxSettings.layer())
  * )))
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FluxError from "./FluxError.ts"
-import { type Capabilities, defaultProfile, FluxTransport, type Frame, profiles } from "./FluxTransport.ts"
-import * as FluxModel from "./simulator/FluxModel.ts"
-import type { Script } from "./simulator/Script.ts"
+import {
+  type Capabilities,
+  defaultProfile,
+  type FluxConnection,
+  FluxTransport,
+  type Frame,
+  profiles
+} from "./FluxTransport.ts"
+import { fromException, fromRefusal } from "./sagemaker/errors.ts"
+import { resetNames } from "./sagemaker/stream.ts"
+import * as Endpoint from "./simulator/Endpoint.ts"
+import type { SessionRecord } from "./simulator/Ledger.ts"
+import type { StreamError, Wire } from "./simulator/wire.ts"
 
 /** The server's side of one connection, for a {@link Peer} to act on. */
 export interface Server {
@@ -54,105 +66,221 @@ export interface Entry {
   readonly detail: string
 }
 
-/** What has reached the fake so far, in order. */
+/** What has reached the fake so far. */
 export class FakeTransport extends Context.Service<FakeTransport, {
+  /** In order. */
   readonly entries: Effect.Effect<ReadonlyArray<Entry>>
+  /** What the simulated endpoint saw and did, a record a session; none with a `Peer`. */
+  readonly ledger: Effect.Effect<ReadonlyArray<SessionRecord>>
 }>()("effect-flux-sagemaker/FakeTransport") {}
 
-/** How the simulated Flux behaves. */
-export interface Options {
-  /** What is said; default: placeholders, such as `speech-1`. */
-  readonly script?: Script | undefined
-  /** What CloseStream does to an open turn; default `update`. */
-  readonly closeMode?: FluxModel.CloseMode | undefined
-  /** What the endpoint takes; default that of the profile `flux-english-20260311`. */
+/** How the simulated endpoint behaves, and what its client is told of it. */
+export interface Options extends Endpoint.Behaviour {
+  /** What the client takes the endpoint for; default: what the profile says. */
   readonly capabilities?: Capabilities | undefined
-  /** Time before the response headers; default none. */
-  readonly headersAfter?: Duration.Input | undefined
-  /** Time from headers to Connected; default none. */
-  readonly connectedAfter?: Duration.Input | undefined
 }
 
-/** The simulator's model of Flux on every connection. */
+/** The simulated endpoint behind every connection. */
 export const layer = (options: Options = {}): Layer.Layer<FluxTransport | FakeTransport> =>
-  layerPeer((query, session) => modelPeer(query, session, options), options)
+  layerOf(
+    options.capabilities ?? capabilitiesOf(options.profile),
+    Effect.sync(() => {
+      const endpoint = Endpoint.make(options)
+      return {
+        open: (query, session) => connect(endpoint, query, session),
+        ledger: endpoint.ledger
+      }
+    })
+  )
 
 /** The other side as you write it: a new {@link Peer} for each connection, in the order of opening. */
 export const layerPeer = (
   peer: (query: string, session: number) => Peer,
   options: { readonly capabilities?: Capabilities | undefined } = {}
 ): Layer.Layer<FluxTransport | FakeTransport> =>
+  layerOf(
+    options.capabilities ?? profiles[defaultProfile],
+    Effect.succeed({
+      open: (query, session) => meet(peer(query, session), session),
+      ledger: () => []
+    })
+  )
+
+/** What is on the other side. */
+interface OtherSide {
+  readonly open: (query: string, session: number) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope>
+  readonly ledger: () => ReadonlyArray<SessionRecord>
+}
+
+const layerOf = (
+  capabilities: Capabilities,
+  make: Effect.Effect<OtherSide>
+): Layer.Layer<FluxTransport | FakeTransport> =>
   Layer.effectContext(
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
+      const other = yield* make
       const entries: Array<Entry> = []
       let sessions = 0
       const open = Effect.fnUntraced(function*(query: string) {
         const session = sessions++
-        const { accept = Effect.void, ended, opened, received, released = Effect.void } = peer(query, session)
         const record = (what: Entry["what"], detail: string): void =>
           void entries.push({ at: clock.currentTimeMillisUnsafe(), session, what, detail })
         record("open", query)
-        yield* Effect.addFinalizer((exit) =>
-          Effect.andThen(released, Effect.sync(() => record("disconnect", exit._tag)))
-        )
-        yield* accept
-        const queue = yield* Queue.unbounded<string, FluxError.FluxError | Cause.Done>()
-        const server: Server = {
-          say: (text) => Effect.sync(() => void Queue.offerUnsafe(queue, text)),
-          end: Effect.asVoid(Queue.end(queue)),
-          fail: (reason) => Effect.asVoid(Queue.fail(queue, FluxError.make(reason, "streaming")))
-        }
-        if (opened !== undefined) yield* Effect.forkScoped(opened(server), { startImmediately: true })
+        yield* Effect.addFinalizer((exit) => Effect.sync(() => record("disconnect", exit._tag)))
+        const connection = yield* other.open(query, session)
         return {
-          requestId: `fake-${session}`,
-          variant: "simulator",
-          messages: Stream.fromQueue(queue),
+          ...connection,
           send: (frame: Frame) =>
             Effect.suspend(() => {
               if (frame.dataType === "BINARY") record("audio", String(frame.bytes.length))
-              else record("text", new TextDecoder().decode(frame.bytes))
-              return received === undefined ? Effect.void : received(frame, server)
+              else record("text", textOf(frame))
+              return connection.send(frame)
             }),
           end: Effect.suspend(() => {
             record("end", "")
-            return ended === undefined ? Effect.void : ended(server)
+            return connection.end
           })
         }
       })
       return Context.mergeAll(
-        Context.make(FluxTransport, { capabilities: options.capabilities ?? profiles[defaultProfile], open }),
-        Context.make(FakeTransport, { entries: Effect.sync(() => entries.slice()) })
+        Context.make(FluxTransport, { capabilities, open }),
+        Context.make(FakeTransport, {
+          entries: Effect.sync(() => entries.slice()),
+          ledger: Effect.sync(() => other.ledger())
+        })
       )
     })
   )
 
-/** The simulator's model of Flux as a {@link Peer}, to be wrapped by one's own. */
-export const modelPeer = (query: string, session: number, options: Options = {}): Peer => {
-  const made = FluxModel.make({
-    query,
-    requestId: `00000000-0000-4000-8000-${session.toString(16).padStart(12, "0")}`,
-    script: options.script,
-    closeMode: options.closeMode,
-    limits: options.capabilities
-  })
-  const { connectedAfter = 0, headersAfter = 0 } = options
-  if (Result.isFailure(made)) {
-    const reason = new FluxError.Rejected({ detail: "Failed to establish WebSocket connection" })
-    return { accept: Effect.delay(Effect.fail(FluxError.make(reason, "open")), headersAfter) }
+const utf8 = new TextDecoder()
+const textOf = (frame: Frame): string => utf8.decode(frame.bytes)
+const requestIdOf = (session: number): string => `fake-${session}`
+const variant = "simulator"
+
+// --- a Peer
+
+const meet = Effect.fnUntraced(function*(
+  { accept = Effect.void, ended, opened, received, released = Effect.void }: Peer,
+  session: number
+): Effect.fn.Return<FluxConnection, FluxError.FluxError, Scope.Scope> {
+  yield* Effect.addFinalizer(() => released)
+  yield* accept
+  const queue = yield* Queue.unbounded<string, FluxError.FluxError | Cause.Done>()
+  const server: Server = {
+    say: (text) => Effect.sync(() => void Queue.offerUnsafe(queue, text)),
+    end: Effect.asVoid(Queue.end(queue)),
+    fail: (reason) => Effect.asVoid(Queue.fail(queue, FluxError.make(reason, "streaming")))
   }
-  const model = made.success
+  if (opened !== undefined) yield* Effect.forkScoped(opened(server), { startImmediately: true })
   return {
-    accept: Effect.sleep(headersAfter),
-    opened: (server) => Effect.delay(Effect.suspend(() => server.say(model.connected())), connectedAfter),
-    received: (frame, server) => {
-      if (frame.dataType === "BINARY") return sayAll(server, model.audio(frame.bytes))
-      const { closes, messages } = model.text(new TextDecoder().decode(frame.bytes))
-      return Effect.andThen(sayAll(server, messages), closes ? server.end : Effect.void)
-    },
-    ended: (server) => server.end
+    requestId: requestIdOf(session),
+    variant,
+    messages: Stream.fromQueue(queue),
+    send: (frame) => (received === undefined ? Effect.void : received(frame, server)),
+    end: Effect.suspend(() => (ended === undefined ? Effect.void : ended(server)))
+  }
+})
+
+// --- the simulated endpoint
+
+const endpointName = "fake"
+const region = "us-east-1"
+
+const capabilitiesOf = (profile: Options["profile"]): Capabilities => {
+  if (profile === undefined) return profiles[defaultProfile]
+  if (typeof profile === "string") return profiles[profile]
+  return {
+    ...profile.limits,
+    name: profile.name,
+    configure: profile.messages.includes("Configure"),
+    forceEndTurn: profile.messages.includes("ForceEndTurn")
   }
 }
 
-const sayAll = (server: Server, messages: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.forEach(messages, server.say, { discard: true })
+/** Opens a session; what the endpoint does with the wire is what a client of the real one would be told. */
+const connect = Effect.fnUntraced(function*(
+  endpoint: Endpoint.Endpoint,
+  query: string,
+  session: number
+): Effect.fn.Return<FluxConnection, FluxError.FluxError, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const fork = yield* FiberSet.makeRuntime()
+  const requestId = requestIdOf(session)
+  const headers = Deferred.makeUnsafe<void, FluxError.FluxError>()
+  const messages = yield* Queue.unbounded<string, FluxError.FluxError | Cause.Done>()
+  const secrets = [query]
+  let reads = true
+  let lost: FluxError.FluxError | undefined
+
+  const fail = (reason: FluxError.Reason): FluxError.FluxError => {
+    const error = FluxError.make(reason, "streaming", requestId)
+    Queue.failCauseUnsafe(messages, Cause.fail(error))
+    return error
+  }
+  const lose = (detail: string): void => {
+    lost ??= fail(new FluxError.ConnectionLost({ detail }))
+  }
+  const wire: Wire = {
+    refuse: ({ body, errorType, status }) => {
+      const type = errorType === undefined ? {} : { "x-amzn-errortype": errorType }
+      const reason = fromRefusal({ status, headers: type, body }, secrets)
+      Deferred.doneUnsafe(headers, Effect.fail(FluxError.make(reason, "open", requestId)))
+    },
+    accept: () => void Deferred.doneUnsafe(headers, Effect.void),
+    say: (text) => void Queue.offerUnsafe(messages, text),
+    fail: (error) => void fail(reasonOf(error, secrets)),
+    corrupt: () => void fail(new FluxError.MalformedFrame({ detail: "the checksum of a message is wrong" })),
+    end: () => void Queue.endUnsafe(messages),
+    reset: (code) => lose(resetDetail(code)),
+    drop: () => lose("the server closed the connection"),
+    goAway: (code) => {
+      if (code !== 0) lose(`Session closed with error code ${code}`)
+    },
+    stopReading: () => {
+      reads = false
+    },
+    cut: () => {}
+  }
+  const player = endpoint.open(
+    {
+      query,
+      requestId,
+      fluxRequestId: `00000000-0000-4000-8000-${session.toString(16).padStart(12, "0")}`,
+      endpointName,
+      region
+    },
+    wire,
+    {
+      now: () => clock.currentTimeMillisUnsafe(),
+      after: (millis, run) => void fork(Effect.delay(Effect.sync(run), millis))
+    }
+  )
+  yield* Effect.addFinalizer(() => Effect.sync(player.gone))
+  yield* Deferred.await(headers)
+
+  const whileOpen = (take: () => void): Effect.Effect<void, FluxError.FluxError> =>
+    Effect.suspend(() => {
+      if (lost !== undefined) return Effect.fail(lost)
+      return reads ? Effect.sync(take) : Effect.never
+    })
+  return {
+    requestId,
+    variant,
+    messages: Stream.fromQueue(messages),
+    send: (frame) =>
+      whileOpen(() => (frame.dataType === "BINARY" ? player.audio(frame.bytes) : player.text(textOf(frame)))),
+    end: whileOpen(player.bodyEnded)
+  }
+})
+
+const reasonOf = ({ as, errorCode, message, name }: StreamError, secrets: ReadonlyArray<string>): FluxError.Reason =>
+  as === "error"
+    ? fromException("", "", secrets, { code: name, message })
+    : fromException(name, JSON.stringify({ Message: message, ErrorCode: errorCode }), secrets)
+
+/** What `node:http2` says of RST_STREAM: it takes CANCEL for no error. */
+const resetDetail = (code: number): string => {
+  const name = resetNames[code] ?? code
+  return name === "CANCEL" ? `the server reset the stream (${name})` : `Stream closed with error code NGHTTP2_${name}`
+}

@@ -10,8 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import { faults } from "./cli/faults.ts"
 import { presenter, tell } from "./cli/print.ts"
 import { runMain } from "./cli/Shutdown.ts"
+import { schema } from "./cli/schema.ts"
 import { simulate } from "./cli/simulate.ts"
 import { transcribe } from "./cli/transcribe.ts"
 
@@ -20,7 +22,7 @@ const { version } = Schema.decodeSync(Package)(readFileSync(new URL("../package.
 
 Command.make("flux-stt").pipe(
   Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),
-  Command.withSubcommands([transcribe, simulate]),
+  Command.withSubcommands([transcribe, simulate, faults, schema]),
   Command.run({ version }),
   Effect.tapCause(tell),
   Effect.provide(Layer.mergeAll(

@@ -20,10 +20,11 @@ import { TestClock } from "effect/testing"
 import type * as FluxError from "../src/FluxError.ts"
 import { type FluxConnection, FluxTransport, type Frame, profiles } from "../src/FluxTransport.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
+import * as certificate from "../src/simulator/certificate.ts"
 import * as bare from "./support/bareServer.ts"
-import * as localhost from "./support/localhostTls.ts"
 import { credentials as keys, seedOf, vectorMillis } from "./support/rawClient.ts"
 
+const localhost = await Effect.runPromise(certificate.make("localhost"))
 const credentials = { ...keys, sessionToken: "FwoGZXIvYXdzEXAMPLETOKEN" }
 const query = "model=flux-general-en&encoding=linear16&sample_rate=16000&keyterm=Ahornstrasse%20Sieben"
 const audio = (bytes: number): Frame => ({ dataType: "BINARY", bytes: new Uint8Array(bytes) })

@@ -9,7 +9,6 @@ import * as Audio from "../src/Audio.ts"
 import * as FakeTransport from "../src/FakeTransport.ts"
 import type { FluxEvent } from "../src/FluxEvent.ts"
 import * as FluxSettings from "../src/FluxSettings.ts"
-import { profiles } from "../src/FluxTransport.ts"
 import * as Script from "../src/simulator/Script.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { cut, draw, pcm16 } from "./support/sound.ts"
@@ -118,7 +117,7 @@ describe("Transcriber", () => {
       const listening = yield* Effect.forkChild(Stream.runCollect(conversation.events), { startImmediately: true })
       yield* conversation.finish
       assert.deepInclude(lines(yield* Fiber.join(listening)), "EndOfTurn 1 confirmed: how are you today")
-    }).pipe(Effect.provide(layer({ script, connectedAfter: "0 seconds" }))))
+    }).pipe(Effect.provide(layer())))
 
   it.effect("a turn whose audio stops is ended by silence, in its time", () =>
     Effect.gen(function*() {
@@ -164,7 +163,7 @@ describe("Transcriber", () => {
       yield* Stream.runDrain(transcriber.transcribe(Stream.empty, { settings: { numerals: true, eotThreshold: 1 } }))
       const opened = (yield* (yield* FakeTransport.FakeTransport).entries).find((entry) => entry.what === "open")
       assert.match(opened?.detail ?? "", /eot_threshold=1&numerals=true$/)
-    }).pipe(Effect.provide(layer({ script, capabilities: profiles["hosted-2026-09"] }))))
+    }).pipe(Effect.provide(layer({ script, profile: "hosted-2026-09" }))))
 
   it.effect("defaults of FluxSettings reach the query string, and a call may override them", () =>
     Effect.gen(function*() {
@@ -190,7 +189,7 @@ describe("Transcriber", () => {
       }).pipe(Effect.scoped)
       const error = yield* Effect.flip(ask.pipe(Effect.provide(layer())))
       assert.deepInclude(error.reason, { _tag: "UnsupportedByEndpoint", feature: "ForceEndTurn" })
-      const sent = yield* ask.pipe(Effect.provide(layer({ script, capabilities: profiles["hosted-2026-09"] })))
+      const sent = yield* ask.pipe(Effect.provide(layer({ script, profile: "hosted-2026-09" })))
       assert.deepStrictEqual(sent.map((entry) => entry.detail), [`{"type":"ForceEndTurn"}`])
     }))
 

@@ -1,5 +1,6 @@
 /** What the command prints, line by line. Pure. */
 import { type FluxEvent, schemaVersion } from "../FluxEvent.ts"
+import type * as Fault from "../simulator/Fault.ts"
 
 /** The first line of NDJSON output. */
 export const header: string = JSON.stringify({ type: "Header", schemaVersion })
@@ -44,3 +45,20 @@ export const time = (seconds: number): string => {
   const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, "0")
   return `${hours === 0 ? "" : `${hours}:`}${String(minutes).padStart(2, "0")}:${rest}`
 }
+
+/** The simulator's menu of faults: what each does, and the keys it takes; those in brackets may be left out. */
+export const faults = (menu: ReadonlyArray<Fault.Item>): string => {
+  const indent = Math.max(...menu.map(({ name }) => name.length)) + 2
+  const lines = menu.flatMap(({ description, keys, name }) => {
+    const spelt = keys.map(({ key, required }) => required ? `${key}=` : `[${key}=]`).join(" ")
+    return [name.padEnd(indent) + description, ...(spelt === "" ? [] : [" ".repeat(indent) + spelt])]
+  })
+  return [...lines, "", ...faultsLegend].join("\n")
+}
+
+const faultsLegend = [
+  "at=      seconds of audio, close (CloseStream has come; its answer is lost) or end (after that answer)",
+  "turn=    index of a turn, from 0, once it has begun; after= so many seconds later",
+  "session= only that session, from 0; chance= 0 to 1, drawn from --seed. Every fault takes both.",
+  "delay=   milliseconds"
+]

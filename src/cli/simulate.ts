@@ -2,14 +2,15 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { profiles } from "../FluxTransport.ts"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import { say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
+import * as simulation from "./simulation.ts"
 import * as source from "./source.ts"
 
 const config = {
@@ -22,16 +23,22 @@ const config = {
     Flag.withDescription("Address to listen on"),
     Flag.withDefault("127.0.0.1")
   ),
-  script: Flag.String("script").pipe(
+  simulation: simulation.flags,
+  capabilities: flags.capabilities,
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription("Serve TLS, with a certificate made at start unless --cert and --key give one"),
+    Flag.withDefault(false)
+  ),
+  cert: Flag.String("cert").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("What it hears, one line a turn, from the start in each session (default: placeholders)"),
+    Flag.withDescription("Certificate to serve TLS with, as PEM"),
     Flag.optional
   ),
-  closeMode: Flag.Literals("close-mode", ["update", "end-of-turn"]).pipe(
-    Flag.withDescription("What it answers to CloseStream in an open turn"),
-    Flag.withDefault("update")
+  key: Flag.String("key").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Its private key, as PEM"),
+    Flag.optional
   ),
-  capabilities: flags.capabilities,
   verifyCredentials: Flag.Redacted("verify-credentials").pipe(
     Flag.withMetavar("KEY:SECRET"),
     Flag.withDescription("Check the signatures of requests and of every chunk (default: only that there are some)"),
@@ -45,34 +52,72 @@ type Input = Command.Command.Config.Infer<typeof config>
 export const simulate = Command.make("simulate", config, (input) => Effect.scoped(run(input))).pipe(
   Command.withDescription("Runs a simulator of the SageMaker endpoint, which does not recognise speech, until interrupted"),
   Command.withExamples([
-    { command: "flux-stt simulate --script words.txt", description: "On port 8443, with words of one's own" }
+    { command: "flux-stt simulate --script words.txt", description: "On port 8443, with words of one's own" },
+    {
+      command: "flux-stt simulate --tls --fault reset,at=2.5,chance=0.1 --seed 7 --ledger ledger.ndjson",
+      description: "Over TLS, breaking every tenth session"
+    },
+    { command: "flux-stt simulate --replay call.ndjson", description: "As the server answered whose call was captured" }
   ])
 )
 
 const run = Effect.fnUntraced(function*(input: Input) {
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const shutdown = yield* Shutdown
-  const words = yield* source.words(Option.getOrUndefined(input.script), undefined)
-  const credentials = parseCredentials(Option.getOrUndefined(input.verifyCredentials))
-  const profile = yield* flags.profile(input.capabilities)
-  if (Result.isFailure(words)) return yield* new CannotStart({ faults: words.failure })
-  if (Result.isFailure(profile)) return yield* new CannotStart({ faults: profile.failure })
-  if (Result.isFailure(credentials)) return yield* new CannotStart({ faults: credentials.failure })
+  const faults: Array<string> = []
+  const collect = <A>(checked: flags.Checked<A>): A | undefined => {
+    if (Result.isSuccess(checked)) return checked.success
+    faults.push(...checked.failure)
+    return undefined
+  }
+  const profile = collect(yield* flags.profile(input.capabilities))
+  const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
+  const credentials = collect(parseCredentials(Option.getOrUndefined(input.verifyCredentials)))
+  const tls = collect(yield* certificate(input))
+  if (faults.length > 0 || simulated === undefined) return yield* new CannotStart({ faults })
 
+  const { ledger } = input.simulation
+  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
   yield* shutdown.graceful(Effect.fnUntraced(function*(asked) {
-    const { url } = yield* SimulatorServer.make({
+    const server = yield* SimulatorServer.make({
+      ...simulated.behaviour,
       host: input.host,
       port: input.port,
-      script: words.success.script,
-      closeMode: input.closeMode,
-      limits: profile.success && profiles[profile.success],
-      verifyCredentials: credentials.success
+      tls,
+      onRecord,
+      verifyCredentials: credentials
     })
-    yield* say(`simulating the endpoint at ${url}; it does not recognise speech, ${words.success.from}`)
-    yield* say(`try: ${tryOut(url, credentials.success)}`)
+    const caFile = server.certificate === undefined ? undefined : yield* certificateFile(server.certificate)
+    yield* say(`simulating the endpoint at ${server.url}; it does not recognise speech, ${simulated.from}`)
+    yield* say(`try: ${tryOut(server.url, credentials, caFile)}`)
     yield* asked
   }))
 })
+
+/** What to serve TLS with: the files of the flags, or `true` for one that is made at start. */
+const certificate = Effect.fnUntraced(function*(
+  input: Input
+): Effect.fn.Return<flags.Checked<boolean | { readonly cert: string; readonly key: string }>, never, FileSystem.FileSystem> {
+  const paths = { cert: Option.getOrUndefined(input.cert), key: Option.getOrUndefined(input.key) }
+  if (paths.cert === undefined && paths.key === undefined) return Result.succeed(input.tls)
+  if (paths.cert === undefined || paths.key === undefined) return Result.fail(["tls: give both --cert and --key, or neither"])
+  const fs = yield* FileSystem.FileSystem
+  const cert = yield* Effect.option(fs.readFileString(paths.cert))
+  const key = yield* Effect.option(fs.readFileString(paths.key))
+  if (Option.isSome(cert) && Option.isSome(key)) return Result.succeed({ cert: cert.value, key: key.value })
+  return Result.fail([
+    ...(Option.isNone(cert) ? [`cert: ${paths.cert} cannot be read`] : []),
+    ...(Option.isNone(key) ? [`key: ${paths.key} cannot be read`] : [])
+  ])
+})
+
+/** A file for clients to trust, which goes with the simulator. */
+const certificateFile = Effect.fnUntraced(function*(pem: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* fs.makeTempFileScoped({ prefix: "flux-stt-", suffix: ".pem" })
+  yield* fs.writeFileString(path, pem)
+  return path
+}, Effect.mapError((error) => new CannotStart({ faults: [`tls: no file for the certificate: ${error.message}`] })))
 
 interface Credentials {
   readonly accessKeyId: string
@@ -89,12 +134,13 @@ const parseCredentials = (given: Redacted.Redacted | undefined): flags.Checked<C
 }
 
 /** A line for the shell. Without verification any credentials will do. */
-const tryOut = (url: string, credentials: Credentials | undefined): string =>
+const tryOut = (url: string, credentials: Credentials | undefined, caFile: string | undefined): string =>
   [
     `AWS_ACCESS_KEY_ID=${credentials?.accessKeyId ?? "any"}`,
     `AWS_SECRET_ACCESS_KEY=${credentials === undefined ? "any" : "..."}`,
     "flux-stt transcribe",
     `--endpoint-url ${url}`,
     "--endpoint-name simulator --region us-east-1",
+    ...(caFile === undefined ? [] : [`--ca-file ${caFile}`]),
     JSON.stringify(source.sample)
   ].join(" ")

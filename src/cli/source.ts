@@ -10,6 +10,8 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type { Encoding } from "../Audio.ts"
 import * as AudioFile from "../AudioFile.ts"
+import type { Recording } from "../simulator/Recording.ts"
+import * as Replay from "../simulator/Replay.ts"
 import * as Script from "../simulator/Script.ts"
 import type { FluxError } from "../FluxError.ts"
 import { Broken } from "./Failure.ts"
@@ -58,6 +60,15 @@ export const open = Effect.fnUntraced(function*(
   return faults.length > 0 ? Result.fail(faults) : Result.succeed(readable(file, name))
 })
 
+/** The audio of a captured call, or as much silence; nothing where there is no capture to take it from. */
+export const replayed = (recording: Recording | undefined): Checked<AudioFile.AudioFile<Broken> | undefined> => {
+  if (recording === undefined) return Result.succeed(undefined)
+  const audio = Replay.audio(recording)
+  return audio === undefined
+    ? Result.fail(["file: the capture does not tell its audio's format; give a file"])
+    : Result.succeed(AudioFile.raw(Stream.fromIterable(audio.pieces), audio.format))
+}
+
 const readable = (
   file: AudioFile.AudioFile<PlatformError.PlatformError>,
   name: string
@@ -94,7 +105,10 @@ export const words = Effect.fnUntraced(function*(
   const file = script ?? beside
   const text = file === undefined || file === path ? Option.none() : yield* Effect.option(fs.readFileString(file))
   if (file !== undefined && Option.isSome(text)) {
-    return Result.succeed({ script: Script.fromText(text.value), from: `words come from ${file}` })
+    return Result.mapBoth(Script.parse(text.value), {
+      onSuccess: (parsed) => ({ script: parsed, from: `words come from ${file}` }),
+      onFailure: (problems) => problems.map((problem) => `script: ${file}: ${problem}`)
+    })
   }
   if (script !== undefined) return Result.fail([`script: ${script} cannot be read`])
   return Result.succeed({ script: Script.placeholders, from: "words are placeholders: give --script FILE" })

@@ -12,13 +12,15 @@ import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
 import type * as AudioFile from "../AudioFile.ts"
 import * as FluxSettings from "../FluxSettings.ts"
-import { FluxTransport, type ProfileName, profiles } from "../FluxTransport.ts"
+import { FluxTransport } from "../FluxTransport.ts"
 import * as Transcriber from "../Transcriber.ts"
 import { type Broken, CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import { print, say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
+import * as simulation from "./simulation.ts"
 import * as source from "./source.ts"
+import * as transports from "./transports.ts"
 
 const config = {
   file: Argument.String("file").pipe(
@@ -34,11 +36,7 @@ const config = {
     Flag.withDescription("Start a simulator of the endpoint in this process; it does not recognise speech"),
     Flag.withDefault(false)
   ),
-  script: Flag.String("script").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("What the simulator hears, one line a turn (default: FILE with .txt)"),
-    Flag.optional
-  ),
+  simulation: simulation.flags,
   raw: Flag.Boolean("raw").pipe(
     Flag.withDescription("The audio is raw: see --encoding and --sample-rate"),
     Flag.withDefault(false)
@@ -50,6 +48,15 @@ const config = {
   finish: Flag.Literals("finish", ["close", "silence"]).pipe(
     Flag.withDescription("At the end of the audio close at once, or send silence until the last turn is confirmed"),
     Flag.withDefault("close")
+  ),
+  capture: Flag.String("capture").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write what goes both ways to FILE, for simulate --replay; no credentials, audio or words"),
+    Flag.optional
+  ),
+  captureContent: Flag.Boolean("capture-content").pipe(
+    Flag.withDescription("Let the capture hold audio, transcripts and keyterms too"),
+    Flag.withDefault(false)
   ),
   capabilities: flags.capabilities,
   endpoint: flags.endpoint,
@@ -66,6 +73,10 @@ export const transcribe = Command.make("transcribe", config, (input) =>
   Command.withExamples([
     { command: "flux-stt transcribe --simulate", description: "The bundled sample on the simulator" },
     { command: "flux-stt transcribe call.wav --endpoint-name my-flux --region us-east-1", description: "A file on SageMaker" },
+    {
+      command: "flux-stt transcribe --simulate --fault model-stream-error,turn=1,after=0.5",
+      description: "What a container that breaks in mid-turn looks like (see flux-stt faults)"
+    },
     {
       command: "arecord -f S16_LE -r 16000 | flux-stt transcribe - --json --endpoint-name my-flux",
       description: "A microphone, as NDJSON"
@@ -118,18 +129,19 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   const profile = collect(yield* flags.profile(input.capabilities))
   const settings = collect(flags.checkSettings({ ...asked }, profile))
 
-  const script = Option.getOrUndefined(input.script)
-  const path = Option.getOrElse(input.file, () => input.simulate ? source.sample : undefined)
+  const { ledger, replay } = input.simulation
+  const path = Option.getOrElse(input.file, () => input.simulate && replay === undefined ? source.sample : undefined)
   if (input.raw && Option.isNone(input.file)) faults.push("raw: give a file of raw audio, or - for standard input")
-  if (path === undefined) faults.push("file: give a WAV file, or - for standard input, or try --simulate")
-  if (!input.simulate && script !== undefined) faults.push("script: is for --simulate only")
-  for (const [flag, value] of Object.entries(input.simulate ? input.endpoint : {})) {
-    if (value !== undefined) faults.push(`${flag}: --simulate has its own endpoint`)
+  if (path === undefined && !input.simulate) faults.push("file: give a WAV file, or - for standard input, or try --simulate")
+  for (const [flag, value] of Object.entries(input.simulate ? input.endpoint : input.simulation)) {
+    if (value !== undefined) faults.push(`${flag}: ${input.simulate ? "--simulate has its own endpoint" : "is for --simulate only"}`)
   }
-  const words = input.simulate ? collect(yield* source.words(script, path)) : undefined
-  const onSageMaker = input.simulate ? undefined : collect(yield* sageMaker(input.endpoint, profile))
+  const capture = Option.getOrUndefined(input.capture)
+  if (input.captureContent && capture === undefined) faults.push("captureContent: says what --capture FILE may hold; give that too")
+  const simulated = input.simulate ? collect(yield* simulation.read(input.simulation, profile, path)) : undefined
+  const onSageMaker = input.simulate ? undefined : collect(yield* transports.sageMaker(input.endpoint, profile))
   // standard input may keep us waiting for what cannot be used
-  const file = path === undefined || (path === "-" && faults.length > 0) ? undefined : collect(
+  const file = path === undefined ? collect(source.replayed(simulated?.behaviour.replay)) : path === "-" && faults.length > 0 ? undefined : collect(
     yield* source.open({
       path,
       raw: input.raw,
@@ -140,37 +152,8 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   )
   if (faults.length > 0 || file === undefined || settings === undefined) return yield* new CannotStart({ faults: [...new Set(faults)] })
 
-  const transport = onSageMaker ?? (yield* simulated(words, profile))
+  const endpoint = onSageMaker ?? (simulated && (yield* transports.simulator(simulated, profile, ledger)))
+  if (endpoint === undefined) return yield* new CannotStart({ faults: ["file: no endpoint"] })
+  const transport = capture === undefined ? endpoint : yield* transports.captured(endpoint, capture, input.captureContent)
   return { file, settings: { ...settings, ...file.format }, transport }
-})
-
-/** A transport to the endpoint that flags and environment name. It does not connect yet. */
-const sageMaker = Effect.fnUntraced(function*(endpoint: Input["endpoint"], profile: ProfileName | undefined) {
-  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
-  const env = yield* flags.read(SageMaker.config)
-  if (Result.isFailure(env)) return Result.fail(env.failure)
-  const options = flags.overlay(env.success, { ...endpoint, capabilities: profile })
-  return yield* Effect.result(Effect.mapError(SageMaker.make(options), (error) =>
-    flags.faultsOf(error).map((fault) =>
-      options.endpointName === undefined && fault.startsWith("endpointName")
-        ? `${fault}; give --endpoint-name or FLUX_ENDPOINT_NAME, or try --simulate`
-        : fault
-    )))
-})
-
-/** A transport to a simulator in this process, which nothing of the user's AWS environment reaches. */
-const simulated = Effect.fnUntraced(function*(words: source.Words | undefined, profile: ProfileName | undefined) {
-  const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
-  const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
-  const { url } = yield* SimulatorServer.make({ script: words?.script, limits: profile && profiles[profile] })
-  yield* say(`simulating the endpoint; it does not recognise speech, ${words?.from}`)
-  return yield* SageMaker.make({
-    endpointName: "simulator",
-    region: "us-east-1",
-    endpointUrl: url,
-    credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" },
-    capabilities: profile,
-    useFips: false,
-    useDualStack: false
-  })
 })

@@ -21,6 +21,8 @@ export interface Options {
   readonly endpointUrl?: string | undefined
   /** A PEM file of certificates to trust in place of the usual roots, for a proxy or a simulator. */
   readonly caFile?: string | undefined
+  /** The same as PEM text, such as `SimulatorServer.certificate`; not together with `caFile`. */
+  readonly ca?: string | undefined
   /** Credentials, or a provider of them; default: the SDK's default chain. */
   readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
   /** What the deployed bundle understands: a profile's name, or changes to a profile (the one in `name`, else the default). Default: `flux-english-20260311`. */
@@ -122,9 +124,12 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const capabilities = resolveCapabilities(options.capabilities, report)
   const custom = customUrl(options, report)
   const { caFile } = options
-  const ca = caFile === undefined ? undefined : yield* attempt(() => readFile(caFile, "utf8"))
+  const ca = caFile === undefined ? options.ca : yield* attempt(() => readFile(caFile, "utf8"))
+  if (caFile !== undefined && options.ca !== undefined) report("ca", "give either ca or caFile")
   if (caFile !== undefined && ca === undefined) report("caFile", `${caFile} cannot be read`)
-  else if (ca !== undefined && !isCertificate(ca)) report("caFile", `${caFile} holds no certificate in PEM form`)
+  else if (ca !== undefined && !isCertificate(ca)) {
+    report(caFile === undefined ? "ca" : "caFile", `${caFile ?? "it"} holds no certificate in PEM form`)
+  }
 
   const urlRegion = custom === undefined ? undefined : regionOf(custom)
   const wanted = options.region ?? urlRegion

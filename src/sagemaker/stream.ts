@@ -19,8 +19,8 @@ const maxWaiting = 64
 /** AWS allows 128 KiB of headers (protocol 5.7). */
 const maxFrameBytes = maxMessageBytes + 128 * 1024
 
-/** By code (RFC 9113, section 7). */
-const resetNames = [
+/** HTTP/2's error names, by code (RFC 9113, section 7). */
+export const resetNames: ReadonlyArray<string> = [
   "NO_ERROR",
   "PROTOCOL_ERROR",
   "INTERNAL_ERROR",

@@ -3,12 +3,14 @@
  * The HTTP/2 server and the fake transport are two doors to the same one. No time but what it is given.
  */
 import type { ProfileName } from "../FluxTransport.ts"
-import type { Fault } from "./Fault.ts"
-import type { CloseMode } from "./FluxModel.ts"
-import type { SessionRecord } from "./Ledger.ts"
+import * as Fault from "./Fault.ts"
+import * as FluxModel from "./FluxModel.ts"
+import * as Ledger from "./Ledger.ts"
 import type { Profile } from "./Profile.ts"
 import type { Recording } from "./Recording.ts"
-import type { Script } from "./Script.ts"
+import * as Replay from "./Replay.ts"
+import { placeholders, type Script } from "./Script.ts"
+import * as sessionOf from "./session.ts"
 import type { Player, Refusal, Surroundings, Wire } from "./wire.ts"
 
 /** How a simulated endpoint behaves. */
@@ -18,9 +20,9 @@ export interface Behaviour {
   /** Which bundle it plays; default: the narrowest that runs the model asked for. */
   readonly profile?: ProfileName | Profile | undefined
   /** What CloseStream does to an open turn (protocol 4.6); default the script's, else `update`. */
-  readonly closeMode?: CloseMode | undefined
+  readonly closeMode?: FluxModel.CloseMode | undefined
   /** What goes wrong, besides the faults of the script. */
-  readonly faults?: ReadonlyArray<Fault> | undefined
+  readonly faults?: ReadonlyArray<Fault.Fault> | undefined
   /** For faults that are left to chance; the same seed gives the same faults. Default the script's, else 1. */
   readonly seed?: number | undefined
   /** Sessions are answered as a captured server answered; script, profile and faults are then without effect. */
@@ -42,7 +44,7 @@ export interface Request {
 /** What happened to a session, for a log; `record` is a snapshot. */
 export interface Happening {
   readonly what: "opened" | "refused" | "ended"
-  readonly record: SessionRecord
+  readonly record: Ledger.SessionRecord
   /** Set with `refused`. */
   readonly refusal?: Refusal | undefined
 }
@@ -53,15 +55,130 @@ export interface Endpoint {
   readonly open: (request: Request, wire: Wire, surroundings: Surroundings) => Player
   /** Notes a request that never got so far, such as one with a wrong signature; the door answers it. */
   readonly refused: (request: Partial<Request>, refusal: Refusal, nowMillis: number) => void
-  /** Whether the next TCP connection is taken and then left alone (`accept-and-hang`). Counts connections. */
+  /**
+   * Whether a TCP connection that has just come is to be left alone (`accept-and-hang`). One that is takes the number
+   * of the session it would have carried; it has no record, as nothing is known of it.
+   */
   readonly hangs: () => boolean
   /** Sessions open now: from the response headers until nothing more will be said. */
   readonly sessions: () => number
   /** The records of sessions, oldest first; of those that have ended the newest 10,000. */
-  readonly ledger: () => ReadonlyArray<SessionRecord>
+  readonly ledger: () => ReadonlyArray<Ledger.SessionRecord>
 }
 
-/** A new {@link Endpoint}. */
-export const make = (_behaviour: Behaviour, _onHappening?: (happening: Happening) => void): Endpoint => {
-  throw new Error("not written yet")
+/** How many records of ended sessions are kept. */
+export const maxRecords = 10_000
+
+/** A new {@link Endpoint}. `onHappening` must not throw. */
+export const make = (behaviour: Behaviour, onHappening: (happening: Happening) => void = () => {}): Endpoint => {
+  const { closeMode, profile, replay } = behaviour
+  const script = behaviour.script ?? placeholders
+  const faults = replay === undefined ? [...script.faults, ...(behaviour.faults ?? [])] : []
+  const seed = behaviour.seed ?? script.seed ?? defaultSeed
+  /** By number, and so in the order of opening. */
+  const recorders = new Map<number, Ledger.Recorder>()
+  const ended = new Set<number>()
+  let numbers = 0
+  let sessions = 0
+
+  const happen = (what: Happening["what"], recorder: Ledger.Recorder, refusal?: Refusal): void =>
+    onHappening({ what, record: recorder.record(), refusal })
+
+  const forget = (session: number): void => {
+    ended.add(session)
+    for (const oldest of ended) {
+      if (ended.size <= maxRecords) return
+      ended.delete(oldest)
+      recorders.delete(oldest)
+    }
+  }
+
+  /** The recorder of the next session; it and the wire that goes with it tell what happens to the session. */
+  const begin = (request: Partial<Request>, openedAt: number) => {
+    const session = numbers++
+    const plain = Ledger.recorder({
+      session,
+      requestId: request.requestId ?? "",
+      endpoint: request.endpointName ?? "",
+      query: request.query ?? "",
+      openedAt
+    })
+    recorders.set(session, plain)
+    let accepted = false
+    const recorder: Ledger.Recorder = {
+      ...plain,
+      ended: (ending, now, reason) => {
+        if (ended.has(session) || !recorders.has(session)) return
+        plain.ended(ending, now, reason)
+        if (accepted) sessions--
+        if (ending !== "refused") happen("ended", plain)
+        forget(session)
+      }
+    }
+    const tell = (wire: Wire, now: () => number): Wire => ({
+      ...wire,
+      accept: () => {
+        accepted = true
+        sessions++
+        wire.accept()
+        happen("opened", plain)
+      },
+      refuse: (refusal) => {
+        recorder.ended("refused", now(), refusal.reason)
+        wire.refuse(refusal)
+        happen("refused", plain, refusal)
+      }
+    })
+    return { session, recorder, tell }
+  }
+
+  return {
+    open: (request, wire, surroundings) => {
+      const { recorder, session, tell } = begin(request, surroundings.now())
+      const told = tell(wire, surroundings.now)
+      const captured = replay?.sessions[session % replay.sessions.length]
+      if (captured !== undefined) return Replay.open(captured, { request, wire: told, surroundings, recorder })
+      const planned = Fault.plan(faults, seed, session)
+      return sessionOf.open({
+        request,
+        faults: planned,
+        model: () =>
+          FluxModel.make({
+            query: request.query,
+            requestId: request.fluxRequestId,
+            script,
+            closeMode,
+            profile,
+            configureFault: configureFaultOf(planned)
+          }),
+        random: () => Fault.random(seed, session),
+        sessions: () => sessions,
+        wire: told,
+        surroundings,
+        recorder
+      })
+    },
+    refused: (request, refusal, nowMillis) => {
+      const { recorder } = begin(request, nowMillis)
+      recorder.ended("refused", nowMillis, refusal.reason)
+      happen("refused", recorder, refusal)
+    },
+    hangs: () => {
+      const hangs = Fault.plan(faults, seed, numbers).some(({ fault }) => fault === "accept-and-hang")
+      if (hangs) numbers++
+      return hangs
+    },
+    sessions: () => sessions,
+    ledger: () => [...recorders.values()].map((recorder) => recorder.record())
+  }
+}
+
+const defaultSeed = 1
+
+const configureFaultOf = (faults: ReadonlyArray<Fault.Fault>): FluxModel.ConfigureFault | undefined => {
+  for (const fault of faults) {
+    if (fault.fault === "configure-lost") return { kind: "lost" }
+    if (fault.fault === "configure-failure") return { kind: "failure", code: fault.code, description: fault.description }
+  }
+  return undefined
 }

@@ -1,4 +1,9 @@
-/** What each known Flux bundle takes and says: the simulator's side of `FluxTransport.profiles`. Pure. */
+/**
+ * What each known Flux bundle takes and says: the simulator's side of `FluxTransport.profiles`. Pure.
+ *
+ * Where the protocol says unknown, a choice was made; a client must not rely on any of them.
+ */
+import { type ProfileName, profiles as capabilities } from "../FluxTransport.ts"
 import type { Limits, Model } from "../internal/settings.ts"
 
 /** A text message of a client. */
@@ -22,3 +27,58 @@ export interface Profile {
   /** The `code` of a ConfigureFailure (protocol 2.4); absent: the message has neither code nor description. */
   readonly configureFailureCode?: string | undefined
 }
+
+/** The known bundles (protocol 1.1, 2, 3 and 8), narrowest first. */
+export const profiles: Readonly<Record<ProfileName, Profile>> = {
+  /**
+   * Takes CloseStream alone. Word times: as in the protocol's example of its model (2.2). What concerns Configure
+   * never shows.
+   */
+  "flux-english-20260311": {
+    name: "flux-english-20260311",
+    models: ["flux-general-en"],
+    messages: ["CloseStream"],
+    limits: capabilities["flux-english-20260311"],
+    trigger: false,
+    wordTimes: true,
+    unsetEager: "absent"
+  },
+  /**
+   * Takes Configure. Word times: none, as in the protocol's example of its model (2.2). The code of a
+   * ConfigureFailure is the one that was seen on SageMaker at its time (2.4).
+   */
+  "flux-multi-20260417": {
+    name: "flux-multi-20260417",
+    models: ["flux-general-multi"],
+    messages: ["CloseStream", "Configure"],
+    limits: capabilities["flux-multi-20260417"],
+    trigger: false,
+    wordTimes: false,
+    unsetEager: "absent",
+    configureFailureCode: "UNPARSABLE_CLIENT_MESSAGE"
+  },
+  /**
+   * Takes everything, with either model. Word times are given; an unset eager threshold is null, so that between
+   * this bundle and the others a client meets both spellings. One code for every ConfigureFailure: no other than
+   * that of thresholds is known (protocol 9, 7).
+   */
+  "hosted-2026-09": {
+    name: "hosted-2026-09",
+    models: ["flux-general-en", "flux-general-multi"],
+    messages: ["CloseStream", "Configure", "ForceEndTurn"],
+    limits: capabilities["hosted-2026-09"],
+    trigger: true,
+    wordTimes: true,
+    unsetEager: "null",
+    configureFailureCode: "INVALID_THRESHOLD"
+  }
+}
+
+const narrowest: Readonly<Record<Model, Profile>> = {
+  "flux-general-en": profiles["flux-english-20260311"],
+  "flux-general-multi": profiles["flux-multi-20260417"]
+}
+
+/** The profile given, or else the narrowest that has the model asked for; without a model, the narrowest of all. */
+export const resolve = (given: ProfileName | Profile | undefined, model: Model | undefined): Profile =>
+  given === undefined ? narrowest[model ?? "flux-general-en"] : typeof given === "string" ? profiles[given] : given

@@ -1,6 +1,6 @@
 /**
- * The SageMaker endpoint simulator as a server: HTTP/2 without TLS (h2c) on this machine, speaking the wire of
- * `InvokeEndpointWithBidirectionalStream` (protocol 5) with the simulator's Flux behind it. Any endpoint name is
+ * The SageMaker endpoint simulator as a server on this machine: HTTP/2, with TLS or without (h2c), speaking the wire
+ * of `InvokeEndpointWithBidirectionalStream` (protocol 5) with a simulated endpoint behind it. Any endpoint name is
  * served. It hears when someone speaks and takes what is said from a script; it recognises no speech.
  *
  * @example
@@ -9,35 +9,34 @@
  *   // give `url` to a client as its endpoint URL
  * }).pipe(Effect.provide(SimulatorServer.layer({ script: Script.fromText("Hello, how are you?") })))
  */
-import * as crypto from "node:crypto"
-import * as http2 from "node:http2"
-import type * as net from "node:net"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Limits } from "../internal/settings.ts"
-import { type Admitted, judge, type Refusal, type Rules } from "./admission.ts"
-import * as exchange from "./exchange.ts"
-import type { CloseMode } from "./FluxModel.ts"
-import type { Script } from "./Script.ts"
+import * as certificate from "./certificate.ts"
+import * as Endpoint from "./Endpoint.ts"
+import * as front from "./front.ts"
+import type { SessionRecord } from "./Ledger.ts"
 
-/** How the simulator behaves. */
-export interface Options {
+/** How the simulator behaves and where it listens. */
+export interface Options extends Endpoint.Behaviour {
   /** Address to listen on; default `127.0.0.1`. */
   readonly host?: string | undefined
   /** Port to listen on; default 0, any free one. */
   readonly port?: number | undefined
-  /** What is said in each session; default: placeholders, such as `speech-1`. */
-  readonly script?: Script | undefined
-  /** What CloseStream does to an open turn; default `update`. */
-  readonly closeMode?: CloseMode | undefined
-  /** Which parameters and ranges a query may use; default: those of the profile `flux-english-20260311`. */
-  readonly limits?: Limits | undefined
+  /**
+   * TLS with a certificate made at start (`true`) or with this one, as PEM texts; default: without TLS. To make one,
+   * the package `selfsigned` must be installed.
+   */
+  readonly tls?: boolean | certificate.Certificate | undefined
   /**
    * Where given, the signature of each request and of each chunk is checked against them, and dates against the
    * Clock; default: anything that has the shape of a signature is taken.
@@ -45,6 +44,11 @@ export interface Options {
   readonly verifyCredentials?:
     | { readonly accessKeyId: string; readonly secretAccessKey: Redacted.Redacted }
     | undefined
+  /**
+   * Takes the record of each session that has ended or was refused: one after another, in that order. Its failures
+   * are logged. Closing the simulator waits for it, for at most ten seconds.
+   */
+  readonly onRecord?: ((record: SessionRecord) => Effect.Effect<void, unknown>) | undefined
 }
 
 /** The simulator cannot listen: most often the port is taken. */
@@ -61,151 +65,110 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
 
 /** A running simulator. */
 export class SimulatorServer extends Context.Service<SimulatorServer, {
-  /** `http://host:port`, to be used as an endpoint URL. */
+  /** `http://host:port`, or `https:` with TLS, to be used as an endpoint URL. */
   readonly url: string
   readonly port: number
+  /** With TLS, what a client has to trust: the certificate made or given, as PEM. */
+  readonly certificate: string | undefined
   /** Sessions open now: from the response headers until nothing more will be said. */
   readonly sessions: Effect.Effect<number>
+  /** What each session received and sent, oldest first; of those that have ended the newest 10,000. */
+  readonly ledger: Effect.Effect<ReadonlyArray<SessionRecord>>
 }>()("effect-flux-sagemaker/simulator/SimulatorServer") {}
 
 /** Starts a simulator. Closing the Scope stops it and frees every socket at once. */
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
-): Effect.fn.Return<SimulatorServer["Service"], ListenFailed, Scope.Scope> {
-  const { closeMode, host = "127.0.0.1", limits, port = 0, script, verifyCredentials } = options
+): Effect.fn.Return<SimulatorServer["Service"], ListenFailed | certificate.CertificateFailed, Scope.Scope> {
+  const { host = "127.0.0.1", onRecord, port = 0, tls = false, verifyCredentials } = options
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
-  const front = makeFront({
-    rules: {
-      script,
-      closeMode,
-      limits,
-      credentials: verifyCredentials && {
-        accessKeyId: verifyCredentials.accessKeyId,
-        secretAccessKey: Redacted.value(verifyCredentials.secretAccessKey)
-      }
+  const log = Effect.runSyncWith(context)
+  const fork = yield* FiberSet.makeRuntime()
+  const secure = tls === false ? undefined : yield* tls === true ? certificate.make(host) : certificate.check(tls)
+  const keep = onRecord === undefined ? undefined : yield* recordKeeper(onRecord)
+  const endpoint = Endpoint.make(options, (happening) => {
+    log(lineOf(happening))
+    if (happening.what !== "opened") keep?.(happening.record)
+  })
+  const server = front.make({
+    endpoint,
+    secure,
+    credentials: verifyCredentials && {
+      accessKeyId: verifyCredentials.accessKeyId,
+      secretAccessKey: Redacted.value(verifyCredentials.secretAccessKey)
     },
     now: () => clock.currentTimeMillisUnsafe(),
-    log: Effect.runSyncWith(context)
+    after: (millis, run) => {
+      const fiber = fork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
+      return () => fiber.interruptUnsafe()
+    },
+    onRubbish: (problem) =>
+      log(Effect.logDebug("Simulator: bad connection").pipe(Effect.annotateLogs({ problem })))
   })
-  const bound = yield* Effect.acquireRelease(listen(front, host, port), front.close)
+  const bound = yield* Effect.acquireRelease(
+    Effect.mapError(server.listen(port, host), (cause) => new ListenFailed({ address: `${host}:${port}`, cause })),
+    () => server.close
+  )
   return SimulatorServer.of({
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
+    url: `${secure === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${bound}`,
     port: bound,
-    sessions: Effect.sync(front.sessions)
+    certificate: secure?.cert,
+    sessions: Effect.sync(endpoint.sessions),
+    ledger: Effect.sync(endpoint.ledger)
   })
 })
 
 /** A simulator that lives as long as the layer. */
-export const layer = (options: Options = {}): Layer.Layer<SimulatorServer, ListenFailed> =>
+export const layer = (
+  options: Options = {}
+): Layer.Layer<SimulatorServer, ListenFailed | certificate.CertificateFailed> =>
   Layer.effect(SimulatorServer, make(options))
 
-/** The server and what is open on it: the side of Node's callbacks. */
-interface Front {
-  readonly server: http2.Http2Server
-  readonly sessions: () => number
-  /** Completes when every socket is gone. */
-  readonly close: () => Effect.Effect<void>
+/** The log line of what happened to a session; says nothing of what was said or asked. */
+const lineOf = ({ record, refusal, what }: Endpoint.Happening): Effect.Effect<void> => {
+  const { ending, reason, received, requestId, session } = record
+  const told = Effect.annotateLogs({ session, requestId })
+  switch (what) {
+    case "opened":
+      return told(Effect.logInfo("Simulated session opened"))
+    case "refused":
+      return told(Effect.logWarning("Simulated session refused").pipe(
+        Effect.annotateLogs({ status: refusal?.status, errorType: refusal?.errorType, reason: refusal?.reason ?? reason })
+      ))
+    case "ended":
+      return told(Effect.logInfo("Simulated session ended").pipe(
+        Effect.annotateLogs({
+          ending,
+          audioSeconds: received.audioSeconds,
+          ...(reason === undefined ? {} : { reason })
+        })
+      ))
+  }
 }
 
-const makeFront = ({ log, now, rules }: {
-  readonly rules: Rules
-  readonly now: () => number
-  /** Runs a log line to its end. */
-  readonly log: (line: Effect.Effect<void>) => void
-}): Front => {
-  const server = http2.createServer()
-  const sockets = new Set<net.Socket>()
-  let sessions = 0
+/** Longest time that a closing simulator waits for the last records to be taken. */
+const recordBound = Duration.seconds(10)
 
-  const open = (stream: http2.ServerHttp2Stream, admitted: Admitted, requestId: string, fluxRequestId: string): void => {
-    sessions++
-    const said = Effect.annotateLogs({ requestId, fluxRequestId })
-    stream.respond({
-      ":status": 200,
-      "content-type": "application/vnd.amazon.eventstream",
-      "x-amzn-requestid": requestId,
-      "x-amzn-invoked-production-variant": "simulator"
-    })
-    log(Effect.logInfo("Simulated session opened").pipe(said))
-    exchange.run(stream, admitted, (ending, detail) => {
-      sessions--
-      log(
-        Effect.logInfo("Simulated session ended").pipe(
-          Effect.annotateLogs({
-            ending,
-            audioSeconds: admitted.model.audioSeconds(),
-            ...(detail === "" ? {} : { detail })
-          }),
-          said
+/** Hands records to `onRecord` one by one. When the Scope closes, those that are left are still handed over. */
+const recordKeeper = Effect.fnUntraced(function*(onRecord: NonNullable<Options["onRecord"]>) {
+  const records = yield* Queue.unbounded<SessionRecord, Cause.Done>()
+  const hand = (record: SessionRecord): Effect.Effect<void> =>
+    Effect.suspend(() => onRecord(record)).pipe(
+      Effect.catchCause((cause) =>
+        Effect.logWarning("Simulator: a record was not taken", cause).pipe(
+          Effect.annotateLogs({ session: record.session, requestId: record.requestId })
         )
       )
-    })
-  }
-  const refuse = (stream: http2.ServerHttp2Stream, refusal: Refusal, requestId: string): void => {
-    stream.respond({
-      ":status": refusal.status,
-      "content-type": "application/json",
-      "x-amzn-errortype": refusal.errorType,
-      "x-amzn-requestid": requestId
-    })
-    stream.end(refusal.body)
-    // the client may go on with its body until it has read this
-    stream.resume()
-    const { errorType, reason, status } = refusal
-    log(Effect.logWarning("Simulated session refused").pipe(Effect.annotateLogs({ requestId, status, errorType, reason })))
-  }
-
-  server.on("stream", (stream, headers) => {
-    // a stream that breaks says so by closing too
-    stream.on("error", ignore)
-    if (stream.destroyed || stream.closed) return
-    const requestId = crypto.randomUUID()
-    const fluxRequestId = crypto.randomUUID()
-    const request = {
-      method: headers[":method"] ?? "",
-      path: headers[":path"] ?? "",
-      header: (name: string): string | undefined => {
-        const value = headers[name]
-        return Array.isArray(value) ? value.join(", ") : value
-      }
-    }
-    Result.match(judge(request, rules, fluxRequestId, now()), {
-      onSuccess: (admitted) => open(stream, admitted, requestId, fluxRequestId),
-      onFailure: (refusal) => refuse(stream, refusal, requestId)
-    })
-  })
-  server.on("connection", (socket: net.Socket) => {
-    sockets.add(socket)
-    socket.on("close", () => sockets.delete(socket))
-  })
-  const rubbish = (error: Error): void =>
-    log(Effect.logDebug("Simulator: bad connection").pipe(Effect.annotateLogs({ problem: error.message })))
-  server.on("sessionError", rubbish)
-  server.on("clientError", rubbish)
-  server.on("error", rubbish)
-
-  return {
-    server,
-    sessions: () => sessions,
-    close: () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const socket of sockets) socket.destroy()
-      })
-  }
-}
-
-const ignore = (): void => {}
-
-const listen = ({ server }: Front, host: string, port: number): Effect.Effect<number, ListenFailed> =>
-  Effect.callback((resume) => {
-    const failed = (cause: Error): void =>
-      resume(Effect.fail(new ListenFailed({ address: `${host}:${port}`, cause })))
-    server.once("error", failed)
-    server.listen(port, host, () => {
-      server.removeListener("error", failed)
-      const address = server.address()
-      resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
-    })
-  })
+    )
+  const worker = yield* Effect.forkScoped(
+    Queue.take(records).pipe(Effect.flatMap(hand), Effect.forever, Effect.ignore)
+  )
+  yield* Effect.addFinalizer(() =>
+    Queue.end(records).pipe(
+      Effect.andThen(Fiber.await(worker)),
+      Effect.timeoutOption(recordBound)
+    )
+  )
+  return (record: SessionRecord): void => void Queue.offerUnsafe(records, record)
+})

@@ -1,82 +1,66 @@
 /**
- * Who is let in: what SageMaker and the container behind it make of the headers of a request (protocol 1.3, 5.2,
- * 5.9). SageMaker answers for authorization (403) and its own headers (400); all that the container refuses is one
- * opaque 424, and the true reason is for the log alone.
+ * Who is let in: what SageMaker makes of the headers of a request before any container hears of it (protocol 1.3,
+ * 5.2, 5.9), and the invocation path, which the container refuses unseen. Query, faults and the session itself are
+ * the endpoint's.
  */
 import * as Result from "effect/Result"
-import type { Limits } from "../internal/settings.ts"
 import * as requestSignature from "../internal/requestSignature.ts"
-import * as FluxModel from "./FluxModel.ts"
+import type { Request } from "./Endpoint.ts"
 import type { Chain } from "./inbound.ts"
-import * as query from "./query.ts"
-import type { Script } from "./Script.ts"
-
-/** How requests are judged. */
-export interface Rules {
-  /** Where given, signatures are checked in full; otherwise only that they look like signatures. */
-  readonly credentials?: requestSignature.Credentials | undefined
-  readonly script?: Script | undefined
-  readonly closeMode?: FluxModel.CloseMode | undefined
-  readonly limits?: Limits | undefined
-}
+import * as refusals from "./refusals.ts"
+import type { Refusal } from "./wire.ts"
 
 /** A request that is let in. */
 export interface Admitted {
-  readonly model: FluxModel.FluxModel
-  /** What its chunk signatures must chain to. */
+  readonly request: Pick<Request, "query" | "endpointName" | "region">
+  /** What its chunk signatures must chain to; absent where none is checked. */
   readonly chain: Chain | undefined
 }
 
-/** A request that is not. */
-export interface Refusal {
-  readonly status: number
-  /** For `x-amzn-errortype`. */
-  readonly errorType: string
-  /** JSON. */
-  readonly body: string
-  /** The true reason; holds no value of the request but names. */
-  readonly reason: string
+/** A request that is not, as far as it was understood. */
+export interface Denied {
+  readonly request: Partial<Request>
+  readonly refusal: Refusal
 }
 
 /**
- * Judges a request by its headers, in AWS's order: route, authorization, input, container. `fluxRequestId` is the
- * session's id in Flux's messages.
+ * Judges a request by its headers, in AWS's order: route, authorization, input, container. Where credentials are
+ * given, signatures are checked in full; otherwise only that they look like signatures.
  */
 export const judge = (
   request: requestSignature.Request,
-  rules: Rules,
-  fluxRequestId: string,
+  credentials: requestSignature.Credentials | undefined,
   nowMillis: number
-): Result.Result<Admitted, Refusal> => {
+): Result.Result<Admitted, Denied> => {
+  const query = request.header(queryHeader) ?? ""
   const endpointName = route.exec(request.path)?.[1]
-  if (request.method !== "POST" || endpointName === undefined) {
-    return refuse(400, "UnknownOperationException", { message: "Unknown operation" }, "no such route")
-  }
+  const deny = (refusal: Refusal, region?: string): Result.Result<never, Denied> =>
+    Result.fail({
+      request: {
+        query,
+        ...(endpointName === undefined ? {} : { endpointName }),
+        ...(region === undefined ? {} : { region })
+      },
+      refusal
+    })
+  if (request.method !== "POST" || endpointName === undefined) return deny(refusals.unknownOperation())
   const authorization = requestSignature.authorization(request)
-  if (Result.isFailure(authorization)) return forbid(authorization.failure)
-  const { credentials } = rules
-  const problem = credentials && requestSignature.verify(request, authorization.success, credentials, nowMillis)
-  if (problem !== undefined) return forbid(problem)
-  const wrong = inputProblem(request, endpointName)
-  if (wrong !== undefined) {
-    return refuse(400, "InputValidationError", { Message: wrong, ErrorCode: "INPUT_VALIDATION" }, wrong)
-  }
+  if (Result.isFailure(authorization)) return deny(forbidden(authorization.failure))
   const { region, service, signature } = authorization.success
-  const path = request.header(pathHeader)
-  if (path !== "v2/listen") return unreachable(endpointName, region, "the container has no such path: expected v2/listen")
-  const model = FluxModel.make({
-    query: request.header(queryHeader) ?? "",
-    requestId: fluxRequestId,
-    script: rules.script,
-    closeMode: rules.closeMode,
-    limits: rules.limits
-  })
-  if (Result.isFailure(model)) return unreachable(endpointName, region, model.failure)
+  const problem = credentials && requestSignature.verify(request, authorization.success, credentials, nowMillis)
+  if (problem !== undefined) return deny(forbidden(problem), region)
+  const wrong = inputProblem(request, endpointName)
+  if (wrong !== undefined) return deny(refusals.invalidInput(wrong), region)
+  if (request.header(pathHeader) !== "v2/listen") {
+    return deny(refusals.unreachable(endpointName, region, "the container has no such path: expected v2/listen"), region)
+  }
   return Result.succeed({
-    model: model.success,
+    request: { query, endpointName, region },
     chain: credentials && { secretAccessKey: credentials.secretAccessKey, region, service, seed: signature }
   })
 }
+
+const forbidden = ({ errorType, message }: requestSignature.Problem): Refusal => refusals.forbidden(errorType, message)
 
 const pathHeader = "x-amzn-sagemaker-model-invocation-path"
 const queryHeader = "x-amzn-sagemaker-model-query-string"
@@ -87,10 +71,9 @@ const namePattern = /^[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
 const pathPattern = /^[A-Za-z0-9\-._]+(?:\/[A-Za-z0-9\-._]+)*$/
 const isName = (text: string): boolean => text.length <= 63 && namePattern.test(text)
 
-/** What breaks the patterns of protocol 1.3, and the two headers that say how the body is signed. */
+/** What breaks the patterns of protocol 1.3 other than the query's, and the two headers that say how the body is signed. */
 const inputProblem = (request: requestSignature.Request, endpointName: string): string | undefined => {
   const path = request.header(pathHeader)
-  const queryString = request.header(queryHeader)
   const variant = request.header(variantHeader)
   if (request.header("content-type") !== "application/vnd.amazon.eventstream") {
     return "content-type must be application/vnd.amazon.eventstream"
@@ -103,35 +86,5 @@ const inputProblem = (request: requestSignature.Request, endpointName: string): 
   if (path !== undefined && (path.length > 100 || !pathPattern.test(path))) {
     return "ModelInvocationPath does not match its pattern"
   }
-  if (queryString !== undefined && !query.isLegal(queryString)) return "ModelQueryString does not match its pattern"
   return undefined
-}
-
-const refuse = (
-  status: number,
-  errorType: string,
-  body: Readonly<Record<string, string | number>>,
-  reason: string
-): Result.Result<never, Refusal> => Result.fail({ status, errorType, body: JSON.stringify(body), reason })
-
-const forbid = ({ errorType, message }: requestSignature.Problem): Result.Result<never, Refusal> =>
-  refuse(403, errorType, { message }, message)
-
-/** 424 as protocol 5.9 has it: the container's own answer is hidden. */
-const unreachable = (endpointName: string, region: string, reason: string): Result.Result<never, Refusal> => {
-  const inner = "Failed to establish WebSocket connection"
-  const group = `/aws/sagemaker/Endpoints/${endpointName}`
-  return refuse(
-    424,
-    "ModelError",
-    {
-      Message: `Received server error (424) from primary with message "${inner}". See ` +
-        `https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#logEventViewer:group=${group} ` +
-        "in account 000000000000 for more information.",
-      OriginalStatusCode: 424,
-      OriginalMessage: inner,
-      LogStreamArn: `arn:aws:logs:${region}:000000000000:log-group:${group}`
-    },
-    reason
-  )
 }

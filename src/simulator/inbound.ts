@@ -39,9 +39,10 @@ export interface Chain {
 export const make = (chain: Chain | undefined): Reader => {
   const parser = makeParser()
   const isSigned = chain === undefined ? undefined : makeVerifier(chain)
-  let parts: Array<Uint8Array> = []
-  let partBytes = 0
-  let partType: string | undefined
+  // the parts so far, copied: a small one would else keep the whole chunk that it came in
+  let held: Uint8Array = new Uint8Array(0)
+  let length = 0
+  let partType: "BINARY" | "UTF8" | undefined
   let over = false
 
   const open = (frame: Message): Inbound | undefined => {
@@ -75,16 +76,22 @@ export const make = (chain: Chain | undefined): Reader => {
   }
   /** A run of PARTIAL parts and the COMPLETE one after it is one message. */
   const assemble = (dataType: "BINARY" | "UTF8", bytes: Uint8Array, more: boolean): Inbound | undefined => {
-    if (parts.length === 0 && !more) return whole(dataType, bytes)
-    if (parts.length > 0 && dataType !== partType) return malformed("DataType changes within a message")
+    if (partType === undefined && !more) return whole(dataType, bytes)
+    if (partType !== undefined && dataType !== partType) return malformed("DataType changes within a message")
+    if (length + bytes.length > maxMessageBytes) return malformed(`a message may have at most ${maxMessageBytes} bytes`)
     partType = dataType
-    partBytes += bytes.length
-    if (partBytes > maxMessageBytes) return malformed(`a message may have at most ${maxMessageBytes} bytes`)
-    parts.push(bytes)
+    if (length + bytes.length > held.length) {
+      const grown = new Uint8Array(Math.min(Math.max(2 * held.length, length + bytes.length), maxMessageBytes))
+      grown.set(held.subarray(0, length))
+      held = grown
+    }
+    held.set(bytes, length)
+    length += bytes.length
     if (more) return undefined
-    const message = Buffer.concat(parts)
-    parts = []
-    partBytes = 0
+    const message = held.subarray(0, length)
+    held = new Uint8Array(0)
+    length = 0
+    partType = undefined
     return whole(dataType, message)
   }
 

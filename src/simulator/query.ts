@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Encoding, type Format, sampleRates } from "../Audio.ts"
 import { fluxEotTimeoutMs, type Limits, Model } from "../internal/settings.ts"
+import type { Profile } from "./Profile.ts"
 
 /** What a session was asked for. Thresholds are confidences of 0 to 1. */
 export interface Query extends Format {
@@ -16,8 +17,11 @@ export interface Query extends Format {
   readonly eagerEotThreshold: number | undefined
   /** In ms of audio; default 5000. */
   readonly eotTimeoutMs: number
+  readonly keyterms: ReadonlyArray<string>
   /** Base languages, in the order given. */
   readonly languageHints: ReadonlyArray<string>
+  /** Default false. */
+  readonly numerals: boolean
 }
 
 /** Longest query string that SageMaker takes, in characters (protocol 1.3). */
@@ -26,8 +30,17 @@ export const maxLength = 2048
 /** True where a query string is legal for SageMaker, whatever its parameters mean: length and pattern of protocol 1.3. */
 export const isLegal = (query: string): boolean => query.length <= maxLength && pattern.test(query)
 
-/** Reads a query string. Fails with the first reason for which the container refuses it; the reason names no value. */
-export const parse = (query: string, limits: Limits): Result.Result<Query, string> => {
+/** The model that a query string asks for, if it is one that exists: before it is known which bundle is to read it. */
+export const modelOf = (query: string): Model | undefined => {
+  const value = decoded(/(?:^|&)model=([^&]*)/.exec(query)?.[1] ?? "")
+  return isModel(value) ? value : undefined
+}
+
+/**
+ * Reads a query string as the container of a bundle does. Fails with the first reason for which it is refused; the
+ * reason names no value but the model.
+ */
+export const parse = (query: string, { limits, models, name }: Profile): Result.Result<Query, string> => {
   if (!isLegal(query)) return Result.fail("not a legal query string")
   const values = new Map<string, Array<string>>()
   for (const pair of query.split("&")) {
@@ -58,6 +71,7 @@ export const parse = (query: string, limits: Limits): Result.Result<Query, strin
   const encoding = one("encoding")
   const sampleRate = number("sample_rate")
   if (!isModel(model)) return Result.fail("model is missing")
+  if (!models.includes(model)) return Result.fail(`model: the bundle ${name} does not run ${model}`)
   if (!isEncoding(encoding)) return Result.fail("encoding is missing: raw audio only")
   if (sampleRate === undefined) return Result.fail("sample_rate is missing")
   const eotThreshold = number("eot_threshold") ?? defaultEotThreshold
@@ -65,7 +79,8 @@ export const parse = (query: string, limits: Limits): Result.Result<Query, strin
   if (eagerEotThreshold !== undefined && eagerEotThreshold > eotThreshold) {
     return Result.fail("eager_eot_threshold must be less than or equal to eot_threshold")
   }
-  if ((values.get("keyterm")?.length ?? 0) > maxKeyterms) return Result.fail(`keyterm: more than ${maxKeyterms}`)
+  const keyterms = values.get("keyterm") ?? []
+  if (keyterms.length > maxKeyterms) return Result.fail(`keyterm: more than ${maxKeyterms}`)
   const hints = values.get("language_hint") ?? []
   if (hints.length > 0 && model !== "flux-general-multi") {
     return Result.fail(`language_hint is not supported for model ${model}`)
@@ -77,9 +92,18 @@ export const parse = (query: string, limits: Limits): Result.Result<Query, strin
     eotThreshold,
     eagerEotThreshold,
     eotTimeoutMs: number("eot_timeout_ms") ?? fluxEotTimeoutMs,
-    languageHints: hints.map(baseLanguage)
+    keyterms,
+    languageHints: hints.map(baseLanguage),
+    numerals: one("numerals") === "true"
   })
 }
+
+/** Parameters that can be changed while a session runs. */
+export type Changeable = "eot_threshold" | "eager_eot_threshold" | "eot_timeout_ms" | "keyterm" | "language_hint"
+
+/** Why a parameter may not have a value, under the rules of {@link parse}. */
+export const problemOf = (key: Changeable, value: string, limits: Limits): string | undefined =>
+  rules.get(key)?.problem(value, limits)
 
 interface Rule {
   /** Why a value is refused. */
@@ -92,7 +116,9 @@ interface Rule {
 const pairPattern = "[a-zA-Z0-9][A-Za-z0-9_-]*=(?:[A-Za-z0-9._~\\-]|%[0-9A-Fa-f]{2})+"
 const pattern = new RegExp(`^${pairPattern}(?:&${pairPattern})*$`)
 const defaultEotThreshold = 0.7
-const maxKeyterms = 100
+
+/** Most terms of one session (protocol 1.1). */
+export const maxKeyterms = 100
 const maxKeytermLength = 100
 const languages: ReadonlySet<string> = new Set(["en", "es", "fr", "de", "hi", "ru", "pt", "ja", "it", "nl"])
 const isModel = Schema.is(Model)
@@ -118,7 +144,7 @@ const badKeyterm = (value: string): string | undefined =>
     : undefined
 
 /** A locale tag falls back to its language (protocol 1.1). */
-const baseLanguage = (tag: string): string => (tag.split("-")[0] ?? tag).toLowerCase()
+export const baseLanguage = (tag: string): string => (tag.split("-")[0] ?? tag).toLowerCase()
 const badLanguage = (value: string): string | undefined =>
   languages.has(baseLanguage(value)) ? undefined : "unknown language"
 

@@ -51,7 +51,7 @@ export interface Wire {
   readonly reset: (code: number) => void
   /** Destroys the socket. */
   readonly drop: () => void
-  /** GOAWAY with an HTTP/2 error code; with 0 (NO_ERROR) the stream lives on. */
+  /** GOAWAY with an HTTP/2 error code. With 0 (NO_ERROR) the stream lives on, with another the connection is closed. */
   readonly goAway: (code: number) => void
   /** Takes nothing more from the client, so that its writes come to a halt. */
   readonly stopReading: () => void

@@ -115,6 +115,15 @@ describe("sagemakerEndpoint", () => {
         ["caFile", "endpointName", "endpointUrl", "region", "useDualStack", "useFips", "variant"])
     }))
 
+  it.effect("takes certificates as a file or as text, not both, and nothing that is none", () =>
+    Effect.gen(function*() {
+      const issues = yield* Effect.all([
+        issuesOf({ ...base, ca: "rubbish" }),
+        issuesOf({ ...base, ca: "rubbish", caFile: "/nonexistent/ca.pem" })
+      ])
+      assert.deepStrictEqual(issues.map((some) => some.map((issue) => issue.setting)), [["ca"], ["ca", "caFile"]])
+    }))
+
   it.effect("wants names as protocol 1.3 says", () =>
     Effect.gen(function*() {
       for (const name of ["a", "A9", "my--flux", "x".repeat(63)]) yield* resolve({ ...base, endpointName: name, variant: name })

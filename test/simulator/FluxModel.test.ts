@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { TurnInfo } from "../../src/FluxMessage.ts"
-import { profiles } from "../../src/FluxTransport.ts"
 import type * as FluxModel from "../../src/simulator/FluxModel.ts"
+import * as Script from "../../src/simulator/Script.ts"
 import { fromText } from "../../src/simulator/Script.ts"
-import { baseQuery, changes, closeStream, fatal, open, requestId, told, turnInfos } from "../support/flux.ts"
+import { baseQuery, changes, closeStream, fatal, multiQuery, open, requestId, told, turnInfos } from "../support/flux.ts"
 import { cut, draw, encode, tone } from "../support/sound.ts"
 
 const hello = fromText("Hello, how are you?\nFine.")
@@ -92,7 +92,7 @@ describe("FluxModel", () => {
     assert.deepStrictEqual(ends({}).map(([, , text]) => text), ["speech-1 speech-2", "speech-3 speech-4", "speech-5"])
     const behind = ends({ script: fromText("One two three") })
     assert.deepStrictEqual(behind.map(([, , text]) => text), ["One two three", "speech-1 speech-2", "speech-3"])
-    assert.deepStrictEqual(ends({ script: { turns: [["", " "], []] } }), ends({}))
+    assert.deepStrictEqual(ends({ script: Script.make({ turns: ["", " ", { words: [] }] }) }), ends({}))
   })
 
   it.each<readonly [threshold: string, millis: number]>([
@@ -152,7 +152,7 @@ describe("FluxModel", () => {
       ["EndOfTurn", 80 + 560, "speech-1"]
     ])
     // hosted: 1 turns ends by confidence off; 5000 ms are reached in frame 63
-    const never = { ask: "&eot_threshold=1.0", limits: profiles["hosted-2026-09"] }
+    const never = { ask: "&eot_threshold=1.0", profile: "hosted-2026-09" } as const
     const infos = hear(`v${silence}`, never)
     assert.deepStrictEqual(changes(infos).at(-1), ["EndOfTurn", 80 + 5040, "speech-1"])
     assert.strictEqual(infos.find(({ event }) => event === "EndOfTurn")?.end_of_turn_confidence, 1)
@@ -237,7 +237,7 @@ describe("FluxModel", () => {
     model.audio(draw("vv"))
     const reply = model.text(message)
     assert.isTrue(reply.closes)
-    assert.deepStrictEqual(JSON.parse(reply.messages[0] ?? ""), {
+    assert.deepStrictEqual(JSON.parse(reply.messages[0]?.text ?? ""), {
       type: "Error",
       sequence_id: 2,
       code: "UNPARSABLE_CLIENT_MESSAGE",
@@ -256,12 +256,11 @@ describe("FluxModel", () => {
   })
 
   it("tells languages where the model is the multilingual one, and no trigger", () => {
-    const ask = baseQuery.replace("-en", "-multi")
-    assert.deepStrictEqual(languages(ask), [
+    assert.deepStrictEqual(languages(multiQuery), [
       ["Update", [], []],
       ["StartOfTurn", ["en"], []]
     ])
-    assert.deepStrictEqual(languages(`${ask}&language_hint=de-CH&language_hint=fr`), [
+    assert.deepStrictEqual(languages(`${multiQuery}&language_hint=de-CH&language_hint=fr`), [
       ["Update", [], ["de", "fr"]],
       ["StartOfTurn", ["de"], ["de", "fr"]]
     ])
@@ -270,6 +269,16 @@ describe("FluxModel", () => {
       assert.notProperty(info, "languages")
       assert.notProperty(info, "languages_hinted")
     }
+  })
+
+  it("closes as the script says, unless told otherwise", () => {
+    const script = Script.make({ turns: ["Yes"], closeMode: "end-of-turn" })
+    assert.deepStrictEqual(told(hear("v", { script, close: true })).at(-1), ["EndOfTurn", 80, "Yes"])
+    assert.deepStrictEqual(told(hear("v", { script, closeMode: "update", close: true })).at(-1), ["Update", 80, "Yes"])
+  })
+
+  it("tells how its audio is read", () => {
+    assert.deepStrictEqual(open("model=flux-general-en&encoding=alaw&sample_rate=8000").format, { encoding: "alaw", sampleRate: 8000 })
   })
 
   it("hears the same in every encoding", () => {
@@ -321,65 +330,6 @@ const expectedChanges = (pattern: string, { eager, eot, timeout }: typeof Thresh
   return out
 }
 
-/** The guarantees of protocol 4.2 over everything that a session said; `frames` is how many it heard. */
-const checkGuarantees = (infos: ReadonlyArray<TurnInfo>, frames: number, eagerAsked: boolean): void => {
-  // 1: every 240 ms a message: an Update, unless turn events took the slot
-  for (let slot = 0; slot < Math.floor(frames / 3); slot++) {
-    const [from, to] = [slot * 0.24 + 0.01, slot * 0.24 + 0.25]
-    const here = infos.filter(({ audio_window_end: end }) => end > from && end < to).map(({ event }) => event)
-    if (here.includes("Update")) assert.deepStrictEqual(here, ["Update"])
-    else assert.isAbove(here.length, 0)
-  }
-  let turn = { index: 0, open: false, eager: false, transcript: "", start: 0, end: 0 }
-  infos.forEach((info, at) => {
-    assert.strictEqual(info.sequence_id, at + 1)
-    assert.strictEqual(info.turn_index, turn.index)
-    assert.strictEqual(info.audio_window_start, turn.start)
-    assert.isAtLeast(info.audio_window_end, turn.end)
-    assert.strictEqual(info.words.map(({ word }) => word).join(" "), info.transcript)
-    let spoken = info.audio_window_start
-    for (const { end, start } of info.words) {
-      assert.isAtLeast(start ?? NaN, spoken)
-      assert.isAtLeast(end ?? NaN, start ?? NaN)
-      spoken = end ?? NaN
-    }
-    assert.isAtMost(spoken, info.audio_window_end)
-    switch (info.event) {
-      case "StartOfTurn": // 3
-        assert.isFalse(turn.open)
-        assert.isNotEmpty(info.transcript)
-        turn.open = true
-        break
-      case "Update": // 2
-        if (!turn.open) assert.isEmpty(info.transcript)
-        break
-      case "EagerEndOfTurn": // 4, 8
-        assert.isTrue(turn.open && eagerAsked && !turn.eager)
-        assert.isNotEmpty(info.transcript)
-        break
-      case "TurnResumed": // 5
-        assert.isTrue(turn.eager)
-        break
-      case "EndOfTurn":
-        assert.isTrue(turn.open)
-        assert.isNotEmpty(info.transcript)
-        break
-    }
-    // 6: after an eager end the text stands until it is taken back
-    if (turn.eager && info.event !== "TurnResumed") assert.strictEqual(info.transcript, turn.transcript)
-    // 7: cumulative
-    assert.isTrue(info.transcript.startsWith(turn.transcript))
-    turn = info.event === "EndOfTurn"
-      ? { index: turn.index + 1, open: false, eager: false, transcript: "", start: info.audio_window_end, end: info.audio_window_end }
-      : {
-        ...turn,
-        eager: info.event === "EagerEndOfTurn" || (turn.eager && info.event === "Update"),
-        transcript: info.transcript,
-        end: info.audio_window_end
-      }
-  })
-}
-
 describe("FluxModel on any audio", () => {
   it.prop("opens, resumes and ends turns where the gaps say", { rhythm: Rhythm, thresholds: Thresholds }, ({ rhythm, thresholds }) => {
     const pattern = patternOf(rhythm)
@@ -387,17 +337,23 @@ describe("FluxModel on any audio", () => {
     assert.deepStrictEqual(heard, expectedChanges(pattern, thresholds).map(([event, frame]) => [event, frame]))
   }, settled)
 
-  it.prop("keeps the guarantees", { rhythm: Rhythm, thresholds: Thresholds, scripted: Schema.Boolean }, ({ rhythm, scripted, thresholds }) => {
-    const pattern = patternOf(rhythm)
-    const script = fromText(scripted ? "One two three four five six\nSeven eight\nNine ten eleven twelve" : "")
-    const infos = hear(pattern, { ask: asked(thresholds), script })
-    checkGuarantees(infos, pattern.length, thresholds.eager !== null)
-    // a line is whole at its end
+  it.prop("says every line whole by the end of its turn", { rhythm: Rhythm, thresholds: Thresholds }, ({ rhythm, thresholds }) => {
+    const lines = ["One two three four five six", "Seven eight", "Nine ten eleven twelve"]
+    const infos = hear(patternOf(rhythm), { ask: asked(thresholds), script: fromText(lines.join("\n")) })
     infos.filter(({ event }) => event === "EndOfTurn").forEach(({ transcript, turn_index }) => {
-      const line = script.turns[turn_index]
-      if (line !== undefined) assert.strictEqual(transcript, line.join(" "))
+      if (turn_index < lines.length) assert.strictEqual(transcript, lines[turn_index])
     })
   }, settled)
+
+  it.prop("says the same from plain text and from JSON", { rhythm: Rhythm, thresholds: Thresholds }, ({ rhythm, thresholds }) => {
+    const lines = ["One two three four five six", "Seven eight", "Nine ten eleven twelve"]
+    const ask = { ask: asked(thresholds), close: true }
+    const expected = hear(patternOf(rhythm), { ...ask, script: fromText(lines.join("\n")) })
+    const asWords = lines.map((line) => ({ words: line.split(" ").map((word) => ({ word })) }))
+    for (const turns of [lines, asWords]) {
+      assert.deepStrictEqual(hear(patternOf(rhythm), { ...ask, script: Script.make({ turns }) }), expected)
+    }
+  }, { arbitrary: { runs: 60, seed: "flux-model" } })
 
   it.prop("does not care how the audio is cut", {
     rhythm: Rhythm,

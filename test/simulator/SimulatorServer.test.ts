@@ -1,8 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as http2 from "node:http2"
 import * as net from "node:net"
+import * as tls from "node:tls"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
@@ -10,9 +13,12 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import * as certificate from "../../src/simulator/certificate.ts"
+import type { SessionRecord } from "../../src/simulator/Ledger.ts"
 import { fromText } from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import { baseQuery, closeStream, open, turnInfos } from "../support/flux.ts"
+import * as h2 from "../support/h2Frames.ts"
 import * as raw from "../support/rawClient.ts"
 import { call } from "../support/sdkClient.ts"
 import { cut, draw } from "../support/sound.ts"
@@ -25,7 +31,10 @@ const verifyCredentials = { accessKeyId, secretAccessKey: Redacted.make(secretAc
 class Lines extends Context.Service<Lines, Queue.Queue<string>>()("test/Lines") {}
 
 /** A simulator, with its log to be read. */
-const simulator = (options: SimulatorServer.Options = {}): Layer.Layer<SimulatorServer.SimulatorServer | Lines, SimulatorServer.ListenFailed> =>
+const simulator = (options: SimulatorServer.Options = {}): Layer.Layer<
+  SimulatorServer.SimulatorServer | Lines,
+  SimulatorServer.ListenFailed | certificate.CertificateFailed
+> =>
   Layer.unwrap(
     Effect.gen(function*() {
       const lines = yield* Queue.unbounded<string>()
@@ -38,7 +47,7 @@ const simulator = (options: SimulatorServer.Options = {}): Layer.Layer<Simulator
   )
 
 /** A connection that the test's scope closes. */
-const connect = (options?: http2.ClientSessionOptions): Effect.Effect<
+const connect = (options?: http2.SecureClientSessionOptions): Effect.Effect<
   http2.ClientHttp2Session,
   never,
   SimulatorServer.SimulatorServer | Scope.Scope
@@ -54,13 +63,21 @@ const connect = (options?: http2.ClientSessionOptions): Effect.Effect<
     ))
 
 /** A signed request on a new connection, by default that of protocol 5.4. */
-const request = Effect.fnUntraced(function*(options: raw.RequestOptions = {}, connection?: http2.ClientSessionOptions) {
+const request = Effect.fnUntraced(function*(options: raw.RequestOptions = {}, connection?: http2.SecureClientSessionOptions) {
   const session = yield* connect(connection)
   const headers = yield* Effect.promise(() => raw.signedHeaders(options))
   const exchange = raw.exchange(session, headers)
   const seal = raw.makeSealer(raw.seedOf(headers), options)
   return { session, exchange, seal, stream: exchange.stream }
 })
+
+/** A connection on which nothing is said. */
+const knock = (port: number): Promise<net.Socket> =>
+  new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1", () => resolve(socket))
+    socket.on("error", () => {}).resume()
+  })
+const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
 /** The next log line, which must be about that. */
 const logged = (about: string): Effect.Effect<string, never, Lines> =>
@@ -79,7 +96,7 @@ const anonymous = (texts: ReadonlyArray<string>): Array<string> =>
   texts.map((text) => text.replace(/"request_id":"[0-9a-f-]{36}",/, ""))
 const expected = (audio: Uint8Array): Array<string> => {
   const model = open(baseQuery, { script })
-  return anonymous([...model.audio(audio), ...model.text(closeStream).messages])
+  return anonymous([...model.audio(audio), ...model.text(closeStream).messages].map(({ text }) => text))
 }
 
 const exceptionOf = ({ body }: raw.Answer): { readonly [key: string]: unknown } => {
@@ -287,7 +304,7 @@ describe("SimulatorServer", () => {
       // what the client says after that is drained
       stream.end(raw.unsignedFrame(new Uint8Array(0)))
       yield* logged("opened")
-      yield* ended("flux-closed")
+      yield* ended("flux-error")
     }).pipe(Effect.provide(simulator())))
 
   it.effect("stops at once when the client ends its body, by the empty frame or by END_STREAM", () =>
@@ -422,19 +439,17 @@ describe("SimulatorServer", () => {
       assert.propertyVal(yield* Effect.promise(() => exchange.headers), ":status", 200)
     }).pipe(Effect.provide(simulator())))
 
-  it.effect("frees every socket at once when its scope closes", () =>
+  it.live.each([false, true])("frees every socket at once when its scope closes (TLS: %s)", (tls) =>
     Effect.gen(function*() {
       const { lost, port, sessions } = yield* Effect.gen(function*() {
         const server = yield* SimulatorServer.SimulatorServer
-        const { exchange } = yield* request()
+        const { exchange } = yield* request({}, { ca: server.certificate })
         yield* Effect.promise(() => exchange.messages(1))
         // a connection that never says anything
-        const silent = yield* Effect.callback<net.Socket>((resume) => {
-          const socket = net.connect(server.port, "127.0.0.1", () => resume(Effect.succeed(socket)))
-        })
-        const closed = new Promise((resolve) => silent.on("close", resolve).on("error", () => {}).resume())
+        const silent = yield* Effect.promise(() => knock(server.port))
+        const closed = new Promise((resolve) => silent.on("close", resolve))
         return { lost: Promise.all([exchange.answer, closed]), port: server.port, sessions: server.sessions }
-      }).pipe(Effect.provide(simulator()))
+      }).pipe(Effect.provide(simulator({ tls })))
       const [answer] = yield* Effect.promise(() => lost)
       assert.isFalse(answer.clean)
       assert.strictEqual(yield* sessions, 0)
@@ -452,6 +467,149 @@ describe("SimulatorServer", () => {
       assert.include(failed.message, `127.0.0.1:${port}: `)
       assert.include(failed.message, "EADDRINUSE")
     }).pipe(Effect.provide(simulator())))
+
+  it.live("serves TLS with a certificate of its own, or with one given, to those who trust it", () =>
+    Effect.gen(function*() {
+      const audio = draw("vvvvvv")
+      for (const tls of [true, yield* certificate.make("localhost")] as const) {
+        const server = yield* SimulatorServer.make({ script, tls }).pipe(quiet)
+        assert.strictEqual(server.url, `https://127.0.0.1:${server.port}`)
+        if (typeof tls === "object") assert.strictEqual(server.certificate, tls.cert)
+        const trusting = yield* Effect.acquireRelease(
+          Effect.sync(() => http2.connect(server.url, { ca: server.certificate })),
+          (session) => Effect.sync(() => session.destroy())
+        )
+        const exchange = raw.exchange(trusting, yield* Effect.promise(() => raw.signedHeaders()))
+        yield* Effect.promise(() => exchange.headers)
+        assert.strictEqual(trusting.alpnProtocol, "h2")
+        exchange.stream.write(Buffer.concat([audio, closeStream].map((body) => raw.unsignedFrame(raw.part(body)))))
+        const answer = yield* Effect.promise(() => exchange.answer)
+        assert.isTrue(answer.clean)
+        assert.deepStrictEqual(anonymous(raw.textsOf(raw.decodeAll(answer.body)).slice(1)), expected(audio))
+        const distrusting = yield* Effect.callback<string>((resume) => {
+          const session = http2.connect(server.url)
+          session.on("error", (error) => resume(Effect.succeed(error.message)))
+        })
+        assert.include(distrusting, "self-signed certificate")
+      }
+    }))
+
+  it.live("speaks no HTTP/1 over TLS either", () =>
+    Effect.gen(function*() {
+      const { certificate, port } = yield* SimulatorServer.SimulatorServer
+      const said = yield* Effect.callback<string>((resume) => {
+        const socket = tls.connect({ port, host: "127.0.0.1", ca: certificate }, () => socket.write("GET / HTTP/1.1\r\n\r\n"))
+        let text = ""
+        socket.on("data", (data) => (text += data.toString()))
+        socket.on("error", () => {})
+        socket.on("close", () => resume(Effect.succeed(text)))
+      })
+      assert.strictEqual(said, "")
+      yield* logged("does not offer HTTP/2")
+    }).pipe(Effect.provide(simulator({ tls: true }))))
+
+  it.live("tells a certificate that is not that of its key before it listens", () =>
+    Effect.gen(function*() {
+      const { cert } = yield* certificate.make("localhost")
+      const { key } = yield* certificate.make("localhost")
+      const { port } = yield* SimulatorServer.SimulatorServer
+      // the port is taken, but so far it does not come
+      const failed = yield* Effect.flip(SimulatorServer.make({ port, tls: { cert, key } }))
+      assert.strictEqual(failed._tag, "CertificateFailed")
+    }).pipe(Effect.provide(simulator())))
+
+  it.effect.each<readonly [tls: boolean, unfinished: Uint8Array]>([
+    [false, Buffer.concat([h2.preface, h2.settings(), h2.frame(h2.type.headers, 0, 1, Buffer.of(0x83))])],
+    // the first bytes of a TLS handshake
+    [true, Buffer.from("1603010200", "hex")]
+  ])("keeps no connection that never comes to a session for longer than a minute (TLS: %s)", ([tls, unfinished]) =>
+    Effect.gen(function*() {
+      // a certificate that holds now
+      yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
+      const server = yield* SimulatorServer.make({ tls }).pipe(quiet)
+      /** Once this is through, so is what came before. */
+      const barrier = Effect.promise(async () => {
+        const { closed, seen, send, socket } = await h2.connect(server.port, server.certificate)
+        send(h2.preface, h2.settings())
+        await seen(({ type }) => type === h2.type.settings)
+        socket.destroy()
+        return closed
+      })
+      const open = new Set<string>()
+      const leave = (name: string, socket: net.Socket) => {
+        open.add(name)
+        return new Promise((resolve) => socket.on("close", () => resolve(open.delete(name))))
+      }
+      const silent = leave("silent", yield* Effect.promise(() => knock(server.port)))
+      yield* barrier
+      yield* TestClock.adjust("30 seconds")
+      const socket = yield* Effect.promise(() => knock(server.port))
+      const started = leave("started", socket)
+      socket.write(unfinished)
+      yield* barrier
+      yield* TestClock.adjust(29_999)
+      yield* barrier
+      assert.deepStrictEqual([...open], ["silent", "started"])
+      yield* TestClock.adjust(1)
+      yield* Effect.promise(() => silent)
+      assert.deepStrictEqual([...open], ["started"])
+      yield* TestClock.adjust("30 seconds")
+      yield* Effect.promise(() => started)
+    }))
+
+  it.effect("keeps a connection for as long as it has a session, and a minute", () =>
+    Effect.gen(function*() {
+      const { exchange, session, stream } = yield* request()
+      yield* Effect.promise(() => exchange.messages(1))
+      yield* TestClock.adjust("10 minutes")
+      stream.write(raw.unsignedFrame(raw.part(closeStream)))
+      stream.end()
+      assert.isTrue((yield* Effect.promise(() => exchange.answer)).clean)
+      yield* TestClock.adjust("59 seconds")
+      yield* Effect.promise(() => raw.roundTrip(session))
+      const closed = new Promise((resolve) => session.on("close", resolve))
+      yield* TestClock.adjust("1 seconds")
+      yield* Effect.promise(() => closed)
+    }).pipe(Effect.provide(simulator())))
+
+  it.effect("keeps a ledger, and hands over the records of what has ended: in order, failing or not, to the last", () =>
+    Effect.gen(function*() {
+      const taken: Array<string> = []
+      const gate = yield* Latch.make()
+      const onRecord = ({ ending, session }: SessionRecord) =>
+        Effect.gen(function*() {
+          taken.push(`begin ${session} ${ending}`)
+          if (session === 0) yield* gate.await
+          if (session === 1) return yield* Effect.fail("no room")
+          taken.push(`end ${session}`)
+        })
+      const lines = yield* Effect.gen(function*() {
+        const server = yield* SimulatorServer.SimulatorServer
+        const first = yield* request()
+        first.stream.write(Buffer.concat([draw("v"), closeStream].map((body) => raw.unsignedFrame(raw.part(body)))))
+        yield* Effect.promise(() => first.exchange.answer)
+        const second = yield* request({ tampered: { authorization: undefined } })
+        yield* Effect.promise(() => second.exchange.answer)
+        const third = yield* request()
+        yield* Effect.promise(() => third.exchange.messages(1))
+        const records = yield* server.ledger
+        assert.deepStrictEqual(records.map(({ ending, session }) => [session, ending]), [
+          [0, "flux-closed"],
+          [1, "refused"],
+          [2, "open"]
+        ])
+        assert.deepInclude(records[0]?.received, { audioBytes: 2560, audioSeconds: 0.08, audioMessages: 1 })
+        assert.strictEqual(records[0]?.requestId, (yield* Effect.promise(() => first.exchange.headers))["x-amzn-requestid"])
+        assert.strictEqual(records[1]?.reason, "Missing Authentication Token")
+        assert.deepStrictEqual(taken, ["begin 0 flux-closed"])
+        yield* gate.open
+        return yield* Lines
+      }).pipe(Effect.provide(simulator({ onRecord })))
+      assert.deepStrictEqual(taken, ["begin 0 flux-closed", "end 0", "begin 1 refused", "begin 2 lost", "end 2"])
+      const failures = (yield* Queue.takeAll(lines)).filter((line) => line.includes("a record was not taken"))
+      assert.lengthOf(failures, 1)
+      assert.include(failures[0], "no room")
+    }))
 
   it.live("logs no transcript, query or secret", () =>
     Effect.gen(function*() {

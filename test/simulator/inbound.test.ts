@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Inbound, make } from "../../src/simulator/inbound.ts"
@@ -137,6 +139,25 @@ describe("inbound", () => {
     assert.deepStrictEqual(said.map((inbound) => inbound.type === "audio" && inbound.bytes.length), [16_777_217, 16_777_217])
     const over = [partial, partial, partial, last].flatMap((frame) => reader.push(frame))
     assert.deepStrictEqual(over, [refused("a message may have at most 25165824 bytes")])
+  })
+
+  it("keeps of a message that never ends no more than its bytes", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: () => void = runInNewContext("gc")
+    for (const bytes of [empty, Uint8Array.of(1)]) {
+      const reader = make(undefined)
+      const frame = unsignedFrame(part(bytes, { CompletionState: "PARTIAL" }))
+      collect()
+      const before = process.memoryUsage().arrayBuffers
+      for (let i = 0; i < 100; i++) {
+        // a chunk is read into memory that is larger than what came
+        const chunk = new Uint8Array(1024 * 1024).subarray(0, frame.length)
+        chunk.set(frame)
+        assert.deepStrictEqual(reader.push(chunk), [])
+      }
+      collect()
+      assert.isBelow(process.memoryUsage().arrayBuffers - before, 10 * 1024 * 1024)
+    }
   })
 
   it("gives what came before a refusal", () => {

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import { profiles } from "../../src/FluxTransport.ts"
+import { type Profile, profiles } from "../../src/simulator/Profile.ts"
 import * as query from "../../src/simulator/query.ts"
 
 const narrow = profiles["flux-english-20260311"]
 const base = "model=flux-general-en&encoding=linear16&sample_rate=16000"
 const multi = base.replace("-en", "-multi")
-const problem = (text: string, limits: typeof narrow | (typeof profiles)["hosted-2026-09"] = narrow): string =>
-  Result.match(query.parse(text, limits), { onFailure: (reason) => reason, onSuccess: () => "taken" })
+const problem = (text: string, profile: Profile = narrow): string =>
+  Result.match(query.parse(text, profile), { onFailure: (reason) => reason, onSuccess: () => "taken" })
 
 describe("query", () => {
   it("reads what was asked for, with Flux's own defaults", () => {
@@ -18,19 +18,23 @@ describe("query", () => {
       eotThreshold: 0.7,
       eagerEotThreshold: undefined,
       eotTimeoutMs: 5000,
-      languageHints: []
+      keyterms: [],
+      languageHints: [],
+      numerals: false
     })
     const full = "model=flux-general-multi&encoding=alaw&sample_rate=44100&eot_threshold=0.8&eager_eot_threshold=0.4" +
       "&eot_timeout_ms=500&keyterm=customer%20service&keyterm=%C3%BCber&language_hint=en&language_hint=pt-BR" +
       "&mip_opt_out=true&tag=a&tag=b"
-    assert.deepStrictEqual(Result.getOrThrow(query.parse(full, narrow)), {
+    assert.deepStrictEqual(Result.getOrThrow(query.parse(full, profiles["flux-multi-20260417"])), {
       model: "flux-general-multi",
       encoding: "alaw",
       sampleRate: 44_100,
       eotThreshold: 0.8,
       eagerEotThreshold: 0.4,
       eotTimeoutMs: 500,
-      languageHints: ["en", "pt"]
+      keyterms: ["customer service", "über"],
+      languageHints: ["en", "pt"],
+      numerals: false
     })
   })
 
@@ -69,7 +73,8 @@ describe("query", () => {
     [`${base}&keyterm=${"x".repeat(101)}`, "keyterm: longer than 100 characters"],
     [`${base}${"&keyterm=x".repeat(101)}`, "keyterm: more than 100"],
     [`${base}&language_hint=en`, "language_hint is not supported for model flux-general-en"],
-    [`${multi}&language_hint=xx`, "language_hint: unknown language"],
+    [multi, "model: the bundle flux-english-20260311 does not run flux-general-multi"],
+    [`${base}&language_hint=xx`, "language_hint: unknown language"],
     [`${base}&mip_opt_out=yes`, "mip_opt_out: must be one of true, false"],
     [`${base}&numerals=false`, "unknown parameter numerals"],
     [`${base}&profanity_filter=true`, "unknown parameter profanity_filter"],
@@ -97,5 +102,26 @@ describe("query", () => {
       "taken"
     )
     assert.strictEqual(problem(`${base}&redact=all`, hosted), "redact: must be one of numbers, aggressive_numbers")
+  })
+
+  it("runs the models of its bundle", () => {
+    const taken = (name: keyof typeof profiles) => [base, multi].map((text) => problem(text, profiles[name]) === "taken")
+    assert.deepStrictEqual(taken("flux-english-20260311"), [true, false])
+    assert.deepStrictEqual(taken("flux-multi-20260417"), [false, true])
+    assert.deepStrictEqual(taken("hosted-2026-09"), [true, true])
+    assert.strictEqual(problem(base, profiles["flux-multi-20260417"]), "model: the bundle flux-multi-20260417 does not run flux-general-en")
+  })
+
+  it.each([
+    [base, "flux-general-en"],
+    [`tag=a&${multi}`, "flux-general-multi"],
+    ["model=flux%2Dgeneral%2Den", "flux-general-en"],
+    ["tag=model=flux-general-en", undefined],
+    ["submodel=flux-general-en", undefined],
+    ["model=flux", undefined],
+    ["model=%FF", undefined],
+    ["", undefined]
+  ])("knows before all else which model %s asks for", (text, model) => {
+    assert.strictEqual(query.modelOf(text), model)
   })
 })

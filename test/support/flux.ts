@@ -1,13 +1,14 @@
 /** The simulator's Flux in a test: asks, draws audio, reads what it said. */
 import { assert } from "@effect/vitest"
 import * as Result from "effect/Result"
-import type { FatalError, TurnInfo } from "../../src/FluxMessage.ts"
-import { parse } from "../../src/FluxMessage.ts"
+import { type FatalError, parse, type ServerMessage, type TurnInfo } from "../../src/FluxMessage.ts"
 import * as FluxModel from "../../src/simulator/FluxModel.ts"
 
 export const requestId = "550e8400-e29b-41d4-a716-446655440000"
 export const baseQuery = "model=flux-general-en&encoding=linear16&sample_rate=16000"
+export const multiQuery = baseQuery.replace("-en", "-multi")
 export const closeStream = `{"type":"CloseStream"}`
+export const forceEndTurn = `{"type":"ForceEndTurn"}`
 
 /** A model that must be taken, and has said Connected. */
 export const open = (query: string, options: Partial<FluxModel.Options> = {}): FluxModel.FluxModel => {
@@ -17,17 +18,29 @@ export const open = (query: string, options: Partial<FluxModel.Options> = {}): F
   return made.success
 }
 
-/** Reads texts that must all be TurnInfo. */
-export const turnInfos = (texts: ReadonlyArray<string>): Array<TurnInfo> =>
-  texts.map((text) => {
-    const message = parse(text)
-    return message.type === "TurnInfo" ? message : assert.fail(`not a TurnInfo: ${text}`)
+/** Reads a message: off the wire, or out of a model, which must have said rightly what it is about. */
+export const read = (said: FluxModel.Said | string | undefined): ServerMessage => {
+  const text = typeof said === "string" ? said : said?.text ?? ""
+  const message = parse(text)
+  if (message.type === "Unreadable" || message.type === "Unrecognized") return assert.fail(`no message of Flux: ${text}`)
+  if (typeof said === "object") {
+    const [kind, turn] = message.type === "TurnInfo" ? [message.event, message.turn_index] : [message.type, undefined]
+    assert.deepStrictEqual([said.kind, said.turn], [kind, turn])
+  }
+  return message
+}
+
+/** Reads messages that must all be TurnInfo. */
+export const turnInfos = (said: ReadonlyArray<FluxModel.Said | string>): Array<TurnInfo> =>
+  said.map((each) => {
+    const message = read(each)
+    return message.type === "TurnInfo" ? message : assert.fail(`not a TurnInfo but a ${message.type}`)
   })
 
-/** Reads a text that must be an Error. */
-export const fatal = (text: string | undefined): FatalError => {
-  const message = parse(text ?? "")
-  return message.type === "Error" ? message : assert.fail(`not an Error: ${text}`)
+/** Reads a message that must be an Error. */
+export const fatal = (said: FluxModel.Said | undefined): FatalError => {
+  const message = read(said)
+  return message.type === "Error" ? message : assert.fail(`not an Error but a ${message.type}`)
 }
 
 /** What happened when: the event, the audio time in ms at which it was said, and the transcript. */

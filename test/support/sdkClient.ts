@@ -98,6 +98,8 @@ const quiet = (): void => {}
 export interface Call {
   /** The server, such as `http://127.0.0.1:1234`. */
   readonly url: string
+  /** PEM to trust. */
+  readonly ca?: string | undefined
   readonly endpointName?: string
   readonly region?: string
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string }
@@ -112,7 +114,7 @@ export const call = async (options: Call): Promise<ReadonlyArray<string>> => {
     region: options.region ?? "us-east-1",
     endpoint: options.url,
     credentials: options.credentials,
-    requestHandler: new NodeHttp2Handler(),
+    requestHandler: new NodeHttp2Handler(options.ca === undefined ? {} : { nodeHttp2ConnectOptions: { ca: options.ca } }),
     maxAttempts: 1,
     logger: { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet }
   })

@@ -1,0 +1,26 @@
+/** `flux-stt schema`: the shapes of what the command reads and writes, as JSON Schema. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Console from "effect/Console"
+import * as FluxEvent from "../FluxEvent.ts"
+import * as Ledger from "../simulator/Ledger.ts"
+import * as Recording from "../simulator/Recording.ts"
+import * as Script from "../simulator/Script.ts"
+
+const schemas = {
+  event: FluxEvent.jsonSchema,
+  script: Script.jsonSchema,
+  ledger: Ledger.jsonSchema,
+  capture: Recording.jsonSchema
+}
+
+const config = {
+  of: Argument.Literals("of", ["event", "script", "ledger", "capture"]).pipe(
+    Argument.withDescription("A line of transcribe --json, a script, a line of a ledger, or a line of a capture")
+  )
+}
+
+/** The command. */
+export const schema = Command.make("schema", config, ({ of }) => Console.log(JSON.stringify(schemas[of](), null, 2))).pipe(
+  Command.withDescription("Prints the JSON Schema of what flux-stt reads and writes")
+)
