@@ -62,7 +62,8 @@ describe("FakeTransport", () => {
     }],
     [{ fault: "internal-stream-failure", as: "event" }, { _tag: "StreamFailure", errorCode: undefined }],
     [{ fault: "error-frame", code: "Surprise" }, { _tag: "StreamFailure", errorCode: "Surprise" }],
-    [{ fault: "error-frame", code: "ThrottlingException" }, { _tag: "Throttled" }]
+    [{ fault: "error-frame", code: "ThrottlingException" }, { _tag: "Throttled" }],
+    [{ fault: "error-frame", code: "AccessDeniedException" }, { _tag: "StreamFailure", errorCode: "AccessDeniedException" }]
   ]
   it.effect.each(breaks)("%o breaks the stream as a server would", ([fault, reason]) =>
     Effect.gen(function*() {

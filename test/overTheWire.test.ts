@@ -1,4 +1,4 @@
-/** The real client against the real simulator over HTTP/2, beside a client that shares no code with it. */
+/** The real client against the real simulator over HTTP/2. */
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
@@ -12,14 +12,12 @@ import * as Stream from "effect/Stream"
 import * as Audio from "../src/Audio.ts"
 import * as AudioFile from "../src/AudioFile.ts"
 import type { FluxEvent } from "../src/FluxEvent.ts"
-import * as FluxMessage from "../src/FluxMessage.ts"
 import * as FluxSettings from "../src/FluxSettings.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
 import * as Script from "../src/simulator/Script.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { credentials } from "./support/rawClient.ts"
-import * as sdkClient from "./support/sdkClient.ts"
 import { cut, draw, pcm16 } from "./support/sound.ts"
 import * as tamperingProxy from "./support/tamperingProxy.ts"
 
@@ -59,13 +57,6 @@ const turnsOf = (events: ReadonlyArray<FluxEvent>) =>
       ? [`${event.type} ${event.turn} ${event.audioStart}-${event.audioEnd} ${event.transcript}`]
       : []
   )
-const turnsOfTexts = (texts: ReadonlyArray<string>) =>
-  texts.map(FluxMessage.parse).flatMap((message) =>
-    message.type === "TurnInfo" && (message.event === "StartOfTurn" || message.event === "EndOfTurn")
-      ? [`${message.event} ${message.turn_index} ${message.audio_window_start}-${message.audio_window_end} ${message.transcript}`]
-      : []
-  )
-
 /** The sample as it is, in the pieces in which Flux wants it. */
 const sampleFrames = Effect.gen(function*() {
   const file = yield* AudioFile.open(new URL("sample.wav", sample).pathname)
@@ -85,32 +76,6 @@ const becomes = <A>(effect: Effect.Effect<A>, expected: A) =>
   })
 
 describe("over the wire", () => {
-  for (const verified of [false, true]) {
-    it.live(`this client and the SDK's own middleware hear the same turns (signatures ${verified ? "" : "not "}verified)`, () =>
-      Effect.gen(function*() {
-        const frames = yield* sampleFrames
-        const server = yield* simulator({
-          script: sampleScript,
-          ...(verified ? { verifyCredentials } : {})
-        })
-        const ours = yield* transcribe(server.url, Stream.fromIterable(frames))
-        const theirs = yield* Effect.promise(() =>
-          sdkClient.call({
-            url: server.url,
-            credentials,
-            query: "model=flux-general-en&encoding=linear16&sample_rate=16000",
-            audio: frames
-          })
-        )
-        assert.deepStrictEqual(turnsOf(ours), turnsOfTexts(theirs))
-        const ends = ours.flatMap((event) => (event.type === "EndOfTurn" ? [event.transcript] : []))
-        assert.deepStrictEqual(ends, sampleScript.turns.map((words) => words.join(" ")))
-        const connected = ours.find((event) => event.type === "Connected")
-        assert.strictEqual(connected?.variant, "simulator")
-        yield* becomes(server.sessions, 0)
-      }))
-  }
-
   for (const closeMode of ["update", "end-of-turn"] as const) {
     it.live(`a file cut in mid-word gives its last words (close mode ${closeMode})`, () =>
       Effect.gen(function*() {

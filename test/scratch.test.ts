@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { retryable } from "../src/FluxError.ts"
+import "../scratch/test-with-a-server.ts"
 import "../scratch/test-your-agent.ts"
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8")

@@ -86,7 +86,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
       tls,
       onRecord,
       verifyCredentials: credentials
-    })
+    }).pipe(Effect.catchTag("CertificateFailed", ({ problem }) => Effect.fail(new CannotStart({ faults: [`tls: ${problem}`] }))))
     const caFile = server.certificate === undefined ? undefined : yield* certificateFile(server.certificate)
     yield* say(`simulating the endpoint at ${server.url}; it does not recognise speech, ${simulated.from}`)
     yield* say(`try: ${tryOut(server.url, credentials, caFile)}`)

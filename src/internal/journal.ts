@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*(options: {
     })
   })
   const writeAll: Effect.Effect<void, unknown> = changed.await.pipe(
-    Effect.andThen(Effect.sync(changed.closeUnsafe)),
+    Effect.andThen(Effect.sync(() => changed.closeUnsafe())),
     Effect.andThen(writeWaiting),
     Effect.repeat({ until: () => failed || (finishing && waiting.length === 0) })
   )

@@ -75,20 +75,11 @@ const closed = (): Mask => {
       }).join("&"),
     received: (original) => {
       const message = FluxMessage.parse(original)
-      const bytes = new TextEncoder().encode(original).length
-      switch (message.type) {
-        case "Unrecognized":
-          return { text: JSON.stringify(standIn(message.messageType)), bytes }
-        case "Unreadable": {
-          const body = jsonOf(original)
-          if (message.messageType !== undefined && isObject(body)) return { text: json(messageFields, body) }
-          return { text: body === undefined ? "not JSON" : "{}", bytes }
-        }
-        default: {
-          const body = jsonOf(original)
-          return { text: isObject(body) ? json(messageFields, body) : "{}" }
-        }
-      }
+      const body = jsonOf(original)
+      const standsIn = (text: string) => ({ text, bytes: new TextEncoder().encode(original).length })
+      if (message.type === "Unrecognized") return standsIn(JSON.stringify(standIn(message.messageType)))
+      if (message.type === "Unreadable" && message.messageType === undefined) return standsIn(body === undefined ? "not JSON" : "{}")
+      return isObject(body) ? { text: json(messageFields, body) } : standsIn("{}")
     },
     sent: (original) => {
       const body = jsonOf(original)

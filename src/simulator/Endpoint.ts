@@ -105,10 +105,12 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
     })
     recorders.set(session, plain)
     let accepted = false
+    let over = false
     const recorder: Ledger.Recorder = {
       ...plain,
       ended: (ending, now, reason) => {
-        if (ended.has(session) || !recorders.has(session)) return
+        if (over) return
+        over = true
         plain.ended(ending, now, reason)
         if (accepted) sessions--
         if (ending !== "refused") happen("ended", plain)

@@ -30,6 +30,8 @@ const validFor = 7 * 24 * hour
 /** Every simulator is known by these. */
 const names = ["localhost", "127.0.0.1", "::1"]
 
+const date = (millis: number) => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
+
 /** The library that makes certificates. It is optional, as few need it. */
 const library = () => import("selfsigned")
 
@@ -47,7 +49,6 @@ export const make = Effect.fnUntraced(function*(
       new CertificateFailed({ problem: "install the package selfsigned, which makes one, or give --cert and --key", cause })
   })
   const now = yield* Clock.currentTimeMillis
-  const date = (millis: number) => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
   const made = yield* Effect.tryPromise({
     try: () =>
       generate([{ name: "commonName", value: "flux-stt simulator" }], {

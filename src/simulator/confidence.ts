@@ -5,19 +5,17 @@ import type { Turn } from "./voice.ts"
 /** Silence that is full confidence, where the script says nothing else. */
 const fullMillis = 1000
 
-/** Confidence now that an open turn is over, 0 to 1, in whole millionths. */
+/**
+ * Confidence now that an open turn is over, 0 to 1. In whole millionths, so that a threshold is reached where
+ * arithmetic on paper says so.
+ */
 export const ofTurn = (turn: Turn, nowMillis: number): number => {
   const curve = turn.line?.endOfTurnConfidence
   const confidence = curve === undefined
     ? Math.min(turn.silenceMillis, fullMillis) / fullMillis
     : onCurve(curve, (nowMillis - turn.sinceMillis) / 1000)
-  return millionths(confidence) / 1_000_000
+  return Math.round(confidence * 1_000_000) / 1_000_000
 }
-
-/** Whether it is enough. In whole millionths: 0.56 is reached at 560 ms of silence, whatever 0.56 is in binary. */
-export const reaches = (confidence: number, threshold: number): boolean => millionths(confidence) >= millionths(threshold)
-
-const millionths = (confidence: number): number => Math.round(confidence * 1_000_000)
 
 /** The value of a curve: linear between its points, constant outside. */
 const onCurve = (curve: ReadonlyArray<ConfidencePoint>, seconds: number): number => {

@@ -48,6 +48,8 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
   })
 
   const gone = (): boolean => stream.destroyed || stream.closed
+  /** Whether what the client sends is thrown away. */
+  const deaf = (): boolean => heard || ended || stopped
   /** Ends the output with something that comes after all that was said. */
   const over = (then: () => void, boundMillis?: number): void => {
     if (ended || gone()) return
@@ -145,7 +147,6 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
           return player.refused({ name: inbound.exception, message: inbound.message, as: "exception" })
       }
     }
-    const deaf = (): boolean => heard || ended || stopped
     stream.on("data", (chunk: Uint8Array) => {
       if (deaf()) return
       for (const inbound of reader.push(chunk)) {

@@ -161,8 +161,12 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
       return
     }
     const name = nameOf(socket)
-    connections.set(name, makeConnection(socket))
-    socket.on("close", () => connections.delete(name))
+    const connection = makeConnection(socket)
+    connections.set(name, connection)
+    socket.on("close", () => {
+      // the port may have been taken by another already
+      if (connections.get(name) === connection) connections.delete(name)
+    })
     server.emit("connection", socket)
   })
 

@@ -12,7 +12,7 @@ export interface Moments {
   readonly awaitTurn: () => boolean
   /** Bytes of audio at which something happens next; infinite while nothing does. */
   readonly next: () => number
-  /** Those that happen with so many bytes received. */
+  /** Those that happen with so many bytes received; ask at each point, and they come in order of time. */
   readonly due: (bytes: number) => ReadonlyArray<Timed>
   /** Those that happen before the answer to CloseStream. */
   readonly close: () => ReadonlyArray<Timed>
@@ -46,7 +46,7 @@ export const make = (faults: ReadonlyArray<Timed>, format: Format): Moments => {
     due: (bytes) => {
       const reached = points.filter((point) => point.bytes <= bytes)
       if (reached.length > 0) points = points.filter((point) => point.bytes > bytes)
-      return reached.toSorted((one, other) => one.bytes - other.bytes).map(({ fault }) => fault)
+      return reached.map(({ fault }) => fault)
     },
     close: () => take(({ at }) => at === "close"),
     end: () => take(({ at }) => at === "end")

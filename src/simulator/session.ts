@@ -32,7 +32,7 @@ export interface Options {
   readonly recorder: Recorder
 }
 
-/** Bytes of input that wait for Connected; what comes beyond them is lost. */
+/** Bytes of audio that wait for Connected, and as many of texts; what comes beyond them is lost. */
 export const maxHeldBytes = 1024 * 1024
 /** Longest life of a session, from its response headers (protocol 5.7). */
 export const lifetimeSeconds = 30 * 60
@@ -48,11 +48,15 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   // nothing more will be said
   let done = false
   let held: Array<() => void> = []
-  let heldBytes = 0
+  let heldAudio = 0
+  let heldText = 0
   /** What the client did before the response headers that ends the session. */
   let hasty: (() => void) | undefined
 
   const note = (fault: Fault): void => recorder.fault(fault.fault, now())
+  const noteAll = (name: Fault["fault"]): void => {
+    for (const fault of faults) if (fault.fault === name) note(fault)
+  }
   const lag = opening.delayOf(faults, "lag")
   const delivery = deliveries.make(wire, recorder, after, lag)
   const later = (millis: number, run: () => void): void => (millis > 0 ? after(millis, run) : run())
@@ -123,14 +127,14 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     limitLife()
     cut()
     if (hasty !== undefined) return hasty()
-    if (lag > 0) for (const fault of faults) if (fault.fault === "lag") note(fault)
+    noteAll("lag")
     if (crowd !== undefined) {
       delivery.say("Error", runs.fluxError(0))
       return stop("fault", wire.end)
     }
     const never = faults.find((fault) => fault.fault === "no-connected")
     if (never !== undefined) return note(never)
-    for (const fault of faults) if (fault.fault === "late-connected") note(fault)
+    noteAll("late-connected")
     later(opening.delayOf(faults, "late-connected"), () => connect(flux))
   }
 
@@ -141,10 +145,14 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
       return refuse(refusals.invalidInput("ModelQueryString does not match its pattern"))
     }
     const asked = opening.read(faults, endpointName, region)
-    for (const fault of faults) if (fault.fault === "late-headers") note(fault)
-    if (asked.answer !== "headers") note(asked.by)
-    if (asked.answer === "none") return
-    if (asked.answer === "refusal") return later(asked.delay, () => refuse(asked.refusal))
+    noteAll("late-headers")
+    if (asked.answer === "none") return note(asked.by)
+    if (asked.answer === "refusal") {
+      return later(asked.delay, () => {
+        note(asked.by)
+        refuse(asked.refusal)
+      })
+    }
     const made = model()
     if (Result.isFailure(made)) {
       return later(asked.delay, () => refuse(refusals.unreachable(endpointName, region, made.failure)))
@@ -156,11 +164,6 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
 
   // --- what the client does
 
-  const hold = (bytes: number, input: () => void): void => {
-    if (heldBytes + bytes > maxHeldBytes) return
-    heldBytes += bytes
-    held.push(input)
-  }
   /** Ends the session, once its response headers are out. */
   const hurry = (act: () => void): void => {
     if (accepted) act()
@@ -171,15 +174,19 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
       if (!live) return
       recorder.audio(bytes, now())
       if (running !== undefined) return running.audio(bytes)
+      if (heldAudio + bytes.length > maxHeldBytes) return
       const copy = bytes.slice()
-      hold(copy.length, () => running?.audio(copy))
+      heldAudio += copy.length
+      held.push(() => running?.audio(copy))
     },
     text: (message) => {
       if (!live) return
       const type = typeOf(message)
       recorder.text(type, now())
       if (running !== undefined) return running.text(message, type)
-      hold(message.length, () => running?.text(message, type))
+      if (heldText + message.length > maxHeldBytes) return
+      heldText += message.length
+      held.push(() => running?.text(message, type))
     },
     bodyEnded: () => hurry(() => finish("client-ended", wire.end)),
     refused: (error) => hurry(() => finish("frame-refused", () => fail(error), error.message)),

@@ -62,16 +62,17 @@ export const make = (voice: Voice, say: ServerMessages, active: () => Configurat
   const endedBy = (turn: Turn, sure: number): Trigger | undefined => {
     const { eotThreshold, eotTimeoutMs } = active()
     // a threshold of 1 turns ends by confidence off (protocol 4.4)
-    if (eotThreshold < 1 && confidence.reaches(sure, eotThreshold)) return "model"
+    if (eotThreshold < 1 && sure >= eotThreshold) return "model"
     return turn.silenceMillis >= eotTimeoutMs ? "timeout" : undefined
   }
   const change = (startMillis: number, loud: boolean): Said | undefined => {
     const opening = voice.turn() === undefined
-    const goesOn = voice.hear(startMillis, nowMillis, loud)
+    const newWord = voice.hear(startMillis, nowMillis, loud)
     const turn = voice.turn()
     if (turn === undefined) return undefined
     if (opening) return tell("StartOfTurn")
-    if (eager && goesOn) return resume()
+    // an eager end stands for its words, however sure Flux is now
+    if (eager && newWord) return resume()
     const sure = confidence.ofTurn(turn, nowMillis)
     const trigger = endedBy(turn, sure)
     if (trigger !== undefined) {
@@ -79,7 +80,7 @@ export const make = (voice: Voice, say: ServerMessages, active: () => Configurat
       return end(trigger)
     }
     const { eagerEotThreshold } = active()
-    const probable = eagerEotThreshold !== undefined && confidence.reaches(sure, eagerEotThreshold)
+    const probable = eagerEotThreshold !== undefined && sure >= eagerEotThreshold
     if (probable === eager) return undefined
     if (eager) return resume()
     voice.finish()

@@ -35,10 +35,7 @@ export interface Turn {
 export interface Voice {
   /** The open turn, if there is one. */
   readonly turn: () => Turn | undefined
-  /**
-   * Takes the next frame, `loud` where there is speech in it; opens a turn at its first word. True where the speaker
-   * goes on: with a new word or, where silence is what ends the turn, with speech.
-   */
+  /** Takes the next frame, `loud` where there is speech in it; opens a turn at its first word. True where a word begins. */
   readonly hear: (startMillis: number, endMillis: number, loud: boolean) => boolean
   /** Says what is left of a line that follows speech: its words are heard where the voice stopped. */
   readonly finish: () => void
@@ -101,7 +98,7 @@ export const make = ({ turns }: Script.Script): Voice => {
     }
     turn.voicedFrames++
     grow(turn, endMillis)
-    return turn.words.length > before || turn.line?.endOfTurnConfidence === undefined
+    return turn.words.length > before
   }
 
   // a timed line

@@ -1,95 +1,10 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { FluxEvent } from "../../src/FluxEvent.ts"
-
-const root = fileURLToPath(new URL("../..", import.meta.url))
-const sample = join(root, "src/simulator/sample/sample.wav")
-const lines = readFileSync(join(root, "src/simulator/sample/sample.txt"), "utf8").trim().split("\n")
-const wav = readFileSync(sample)
-
-let home = ""
-beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), "flux-stt-"))
-})
-const children = new Set<ChildProcess>()
-afterAll(async () => {
-  // what a failed test has left behind
-  await Promise.all([...children].map((child) => {
-    child.kill("SIGKILL")
-    return new Promise((resolve) => child.once("close", resolve))
-  }))
-  rmSync(home, { recursive: true })
-})
-
-/** A file in a directory of the test's own. */
-const file = (name: string, content: string | Uint8Array): string => {
-  writeFileSync(join(home, name), content)
-  return join(home, name)
-}
-
-interface Running {
-  readonly child: ChildProcess
-  /** Text so far. */
-  readonly stdout: () => string
-  readonly stderr: () => string
-  /** Resolves once stdout or stderr matches, fails when the process ends first. */
-  readonly until: (pattern: RegExp) => Promise<RegExpExecArray>
-  readonly status: Promise<number | null>
-}
-
-const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
-  const child = spawn(process.execPath, ["src/bin.ts", ...args], {
-    cwd: root,
-    // nothing of the machine's AWS set-up; the cache halves what a process costs
-    env: { HOME: home, NODE_COMPILE_CACHE: join(home, "cache"), AWS_EC2_METADATA_DISABLED: "true", ...options.env }
-  })
-  children.add(child)
-  child.on("close", () => children.delete(child))
-  let [out, err] = ["", ""]
-  const watchers = new Set<() => void>()
-  const gather = (use: (text: string) => void) => (chunk: Buffer): void => {
-    use(chunk.toString("utf8"))
-    for (const watcher of watchers) watcher()
-  }
-  child.stdout.on("data", gather((text) => (out += text)))
-  child.stderr.on("data", gather((text) => (err += text)))
-  child.stdin.on("error", () => undefined)
-  if (options.stdin === undefined || options.stdin === "open") {
-    if (options.stdin === undefined) child.stdin.end()
-  } else child.stdin.end(options.stdin)
-  const status = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)))
-  const until = (pattern: RegExp): Promise<RegExpExecArray> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        const match = pattern.exec(out) ?? pattern.exec(err)
-        if (match === null) return
-        watchers.delete(look)
-        resolve(match)
-      }
-      watchers.add(look)
-      look()
-      void status.then((code) => reject(new Error(`ended with ${code} before ${pattern}: ${err}`)))
-    })
-  return { child, stdout: () => out, stderr: () => err, until, status }
-}
-
-interface Options {
-  readonly env?: Record<string, string>
-  readonly stdin?: Uint8Array | "open"
-}
-
-const run = async (args: ReadonlyArray<string>, options?: Options) => {
-  const began = performance.now()
-  const running = start(args, options)
-  const status = await running.status
-  return { status, millis: performance.now() - began, stdout: running.stdout(), stderr: running.stderr(), lines: running.stdout().trimEnd().split("\n") }
-}
+import { file, lines, real, root, run, sample, simulate, spoken, start, wav } from "../support/command.ts"
 
 /** Milliseconds from Connected to Disconnected, of NDJSON. */
 const sessionMillis = (stdout: string): number => {
@@ -100,9 +15,6 @@ const sessionMillis = (stdout: string): number => {
   return at("Disconnected") - at("Connected")
 }
 
-const spoken = (line: string): string => line.replace(/^\[.*?\] /, "")
-const simulate = ["transcribe", "--simulate", "--pace", "fast"]
-const real = ["--endpoint-name", "flux", "--region", "us-east-1"]
 
 describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   it("says its version", async () => {

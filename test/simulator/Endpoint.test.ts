@@ -49,8 +49,9 @@ describe("Endpoint", () => {
   })
 
   it("counts the sessions that are open: from their headers until nothing more will be said", () => {
-    const endpoint = Endpoint.make({ faults: [{ fault: "late-headers", delay: 10, session: 1 }, { fault: "lag", delay: 5, session: 2 }] })
+    const endpoint = Endpoint.make({ faults: [{ fault: "late-headers", delay: 10, session: 2 }, { fault: "lag", delay: 5, session: 3 }] })
     const first = open(endpoint)
+    endpoint.refused({}, refusals.unavailable(), 0)
     assert.strictEqual(endpoint.sessions(), 1)
     const second = open(endpoint)
     assert.strictEqual(endpoint.sessions(), 1)

@@ -156,7 +156,7 @@ describe("Script as JSON", () => {
     const broken = {
       bar: 1,
       turns: [
-        { words: [{ word: "a", confidence: 2 }, "b c"], mood: "good" },
+        { words: [{ word: "a z", confidence: 2 }, "b c"], mood: "good" },
         { at: 3, words: "d" },
         { at: 1, words: [{ word: "e", end: 0.5 }], endOfTurnConfidence: [{ at: 2, value: 0 }, { at: 1, value: 5 }] }
       ],
@@ -167,6 +167,7 @@ describe("Script as JSON", () => {
       "faults[0].delay",
       "turns[0].mood",
       "turns[0].words[0].confidence",
+      "turns[0].words[0].word",
       "turns[0].words[1]",
       "turns[2].at",
       "turns[2].endOfTurnConfidence[1].at",

@@ -54,12 +54,12 @@ describe("Configure", () => {
 
   it("changes what it names, keeps the rest, and persists", () => {
     const model = open(multiQuery, hosted)
-    answer(model, { keyterms: ["a", "b"], language_hints: ["de-CH"] })
+    answer(model, { keyterms: ["a", "b"], language_hints: ["de-CH"], thresholds: { eot_timeout_ms: 9000 } })
     answer(model, { thresholds: { eot_threshold: 0.9 } })
     answer(model, { thresholds: { eager_eot_threshold: 0.5 }, numerals: true })
     model.audio(draw(`v${".".repeat(40)}`))
     const all = {
-      thresholds: { eager_eot_threshold: 0.5, eot_threshold: 0.9, eot_timeout_ms: 5000 },
+      thresholds: { eager_eot_threshold: 0.5, eot_threshold: 0.9, eot_timeout_ms: 9000 },
       keyterms: ["a", "b"],
       language_hints: ["de"],
       numerals: true

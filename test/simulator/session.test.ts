@@ -93,6 +93,11 @@ describe("session", () => {
     it("never happens in a session that is shorter", () => {
       assert.deepStrictEqual(close(play(sit([{ fault: "reset", at: 60 }]))).done(), whole)
     })
+    it("sooner than the first sample is right after Connected", () => {
+      for (const at of [0, 1e-6]) {
+        assert.deepStrictEqual(sit([{ fault: "say", at, text: "now" }]).done(), ["accept", "Connected", "now"])
+      }
+    })
     it("is a moment of its own for each, in order of time", () => {
       const sitting = play(sit([
         { fault: "say", at: 2, text: "third" },
@@ -177,10 +182,13 @@ describe("session", () => {
       assert.deepInclude(sitting.record(), { ending: "fault" })
       assert.deepStrictEqual(sitting.record().faults.map((happened) => happened.fault), [fault.fault])
     })
-    it("flux-error has the next sequence id, and no request id (protocol 2.6)", () => {
-      const sitting = play(sit([{ fault: "flux-error", at: 1, code: "C", description: "d" }]))
-      const last = JSON.parse(sitting.texts().at(-1) ?? "")
-      assert.deepStrictEqual(last, { type: "Error", sequence_id: sitting.texts().length - 1, code: "C", description: "d" })
+    it("flux-error has the next sequence id, also of what was not said, and no request id (protocol 2.6)", () => {
+      const fault = { fault: "flux-error", at: 2, code: "C", description: "d" } as const
+      for (const before of [[], [{ fault: "mute", at: 1 }], [{ fault: "omit", event: "Update" }]] as const) {
+        const last = JSON.parse(play(sit([...before, fault])).texts().at(-1) ?? "")
+        // Connected and all that followed it
+        assert.deepStrictEqual(last, { type: "Error", sequence_id: upTo(2000).length - 1, code: "C", description: "d" })
+      }
     })
   })
 
@@ -296,10 +304,9 @@ describe("session", () => {
       const second = bytesOf(pcm16, 1000)
       const seconds = Math.floor(maxHeldBytes / second)
       for (let count = 0; count < seconds + 5; count++) sitting.player.audio(new Uint8Array(second))
-      sitting.advance(3000)
-      const last = sitting.done().at(-1) ?? ""
+      close(sitting).advance(3000)
       // an Update each 240 ms of what was kept
-      assert.strictEqual(last, `Update ${Math.floor((seconds * 1000) / 240) * 240}`)
+      assert.deepStrictEqual(sitting.done().slice(-2), [`Update ${Math.floor((seconds * 1000) / 240) * 240}`, "end"])
     })
   })
 
@@ -414,6 +421,7 @@ describe("session", () => {
       const sitting = close(sit([]))
       sitting.advance(3_600_000)
       assert.deepStrictEqual(sitting.done(), ["accept", "Connected", "end"])
+      assert.deepInclude(sitting.record(), { ending: "flux-closed", faults: [] })
     })
   })
 

@@ -67,6 +67,12 @@ describe("a timed turn", () => {
       ["EagerEndOfTurn", notBefore(1120 + 300), "One Two"],
       ["EndOfTurn", notBefore(1120 + 700), "One Two"]
     ])
+    // a word that was cut short stays so, and the curve is that of the turn that is said, from where it begins
+    const curve = [{ at: 0, value: 0 }, { at: 1, value: 1 }]
+    const joined = hear(["One", { at: 0.5, words: "Two", endOfTurnConfidence: curve }], `v${silence(2.4)}`)
+    assert.deepStrictEqual(changes(joined).at(-1), ["EndOfTurn", notBefore(500 + 700), "One Two"])
+    const times = joined.find(({ event }) => event === "EndOfTurn")?.words.map(({ end, start }) => [start, end])
+    assert.deepStrictEqual(times, [[0, 0.08], [0.5, 0.82]])
     // behind a turn that follows speech its line is whole first
     const mixed = hear(["One and a", { at: 0.7, words: "Two" }], `v${silence(2.4)}`)
     assert.deepStrictEqual(changes(mixed), [

@@ -68,7 +68,7 @@ export const essence = ({ error, events, times }: Outcome, content: boolean): un
     return {
       ...event,
       transcript: event.transcript === "",
-      words: event.words.map((word) => ({ ...word, word: "" }))
+      words: event.words.map(({ confidence, end, start }) => [confidence, start, end])
     }
   }),
   error: error === undefined ? undefined : { stage: error.stage, reason: error.reason._tag, message: error.reason.message }

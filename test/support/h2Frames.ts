@@ -71,11 +71,11 @@ const integer = (value: number, bits: number): Buffer => {
   return Buffer.from([...out, rest])
 }
 
+const literal = (text: string): Buffer => Buffer.concat([integer(Buffer.byteLength(text), 7), Buffer.from(text)])
+
 /** A header block: literals without indexing or Huffman code (RFC 7541, 6.2.2). */
 export const headerBlock = (headers: Readonly<Record<string, string>>): Buffer =>
-  Buffer.concat(Object.entries(headers).flatMap(([name, value]) =>
-    [Buffer.of(0), ...[name, value].flatMap((text) => [integer(Buffer.byteLength(text), 7), Buffer.from(text)])]
-  ))
+  Buffer.concat(Object.entries(headers).flatMap(([name, value]) => [Buffer.of(0), literal(name), literal(value)]))
 
 /** A HEADERS frame without END_STREAM. */
 export const request = (stream: number, headers: Readonly<Record<string, string>>): Buffer =>

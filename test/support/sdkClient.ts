@@ -28,7 +28,7 @@ interface Input {
 }
 interface Output extends MetadataBearer {
   readonly InvokedProductionVariant?: string
-  readonly Events?: AsyncIterable<{ readonly PayloadPart?: { readonly Bytes?: Uint8Array; readonly DataType?: string } }>
+  readonly Events?: AsyncIterable<{ readonly PayloadPart?: { readonly Bytes?: Uint8Array; readonly DataType?: string; readonly CompletionState?: string } }>
 }
 
 const namespace = "com.amazonaws.sagemakerruntimehttp2"
@@ -138,9 +138,16 @@ export const call = async (options: Call): Promise<ReadonlyArray<string>> => {
     )
     // the SDK answers with the first event
     spoken.resolve()
+    let decoder = new TextDecoder()
+    let message = ""
     for await (const { PayloadPart } of output.Events ?? []) {
       if (PayloadPart?.DataType !== "UTF8") throw new Error(`a part of type ${PayloadPart?.DataType}`)
-      texts.push(new TextDecoder().decode(PayloadPart.Bytes))
+      const more = PayloadPart.CompletionState === "PARTIAL"
+      message += decoder.decode(PayloadPart.Bytes, { stream: more })
+      if (more) continue
+      texts.push(message)
+      message = ""
+      decoder = new TextDecoder()
     }
   } finally {
     spoken.resolve()

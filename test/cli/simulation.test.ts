@@ -1,0 +1,143 @@
+/** The simulator as the command has it: scripts, faults, ledger, capture and replay, TLS. */
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import * as Effect from "effect/Effect"
+import * as certificate from "../../src/simulator/certificate.ts"
+import * as Fault from "../../src/simulator/Fault.ts"
+import { file, lines, real, run, simulate, start } from "../support/command.ts"
+
+/** NDJSON without what differs from run to run. */
+const events = (stdout: string): ReadonlyArray<unknown> =>
+  stdout.trimEnd().split("\n").slice(1).flatMap((line) => {
+    const { id: _id, receivedAt: _at, requestId: _request, ...event } = JSON.parse(line)
+    // of Updates a slow consumer gets the latest
+    return event.type === "Update" ? [] : [event]
+  })
+const json = (path: string): ReadonlyArray<{ readonly [key: string]: unknown }> =>
+  readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line))
+
+describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
+  it("--fault breaks the call, --ledger tells of it, --capture keeps it, and --replay gives the same events", async () => {
+    const [ledger, capture] = [file("ledger.ndjson", "old"), file("capture.ndjson", "old")]
+    const fault = "model-stream-error,turn=1,after=0.5,errorCode=E7"
+    const first = await run([
+      ...simulate, "--json", "--fault", fault, "--ledger", ledger, "--capture", capture, "--capture-content"
+    ])
+    assert.strictEqual(first.status, 1)
+    assert.match(first.stderr, /The model's stream failed, E7: /)
+    assert.deepInclude(events(first.stdout).at(-2), { type: "EndOfTurn", turn: 1, ending: "lost" })
+
+    const [session, ...others] = json(ledger)
+    assert.strictEqual(others.length, 0)
+    assert.deepInclude(session, { session: 0, endpoint: "simulator", ending: "fault" })
+    assert.include(JSON.stringify(session?.["faults"]), `"model-stream-error"`)
+
+    const again = await run([...simulate, "--json", "--replay", capture])
+    assert.strictEqual(again.status, 1)
+    assert.deepStrictEqual(events(again.stdout), events(first.stdout))
+    const reason = (stderr: string) => stderr.split("\n").slice(1, 3)
+    assert.deepStrictEqual(reason(again.stderr), reason(first.stderr))
+  })
+
+  it("a capture holds no word, no audio and no key unless asked", async () => {
+    const capture = file("masked.ndjson", "")
+    const first = await run([...simulate, "--json", "--capture", capture, "--keyterm", "Zanzibar", "--tag", "Timbuktu"])
+    assert.strictEqual(first.status, 0, first.stderr)
+    const text = readFileSync(capture, "utf8")
+    for (const word of [...lines.join(" ").split(" ").filter((word) => word.length > 3), "Zanzibar", "Timbuktu", "base64", "AWS4"]) {
+      assert.notInclude(text, word)
+    }
+    const again = await run([...simulate, "--json", "--replay", capture])
+    assert.strictEqual(again.status, 0, again.stderr)
+    assert.match(again.stderr, /with words masked/)
+    const shape = (stdout: string) =>
+      events(stdout).map((event) => JSON.stringify(event, (key, value) => key === "transcript" || key === "word" ? value.split(" ").length : value))
+    assert.deepStrictEqual(shape(again.stdout), shape(first.stdout))
+  })
+
+  it("a JSON script says what is heard when, and what goes wrong", async () => {
+    const script = file("script.json", JSON.stringify({
+      turns: [{ at: 1, words: ["Well,", { pause: 0.2 }, "hello."] }, { at: 5, words: "Who is there?" }],
+      faults: [{ fault: "say", turn: 1, text: "{\"type\":\"Novel\"}" }]
+    }))
+    const { status, stdout } = await run([...simulate, "--json", "--script", script])
+    assert.strictEqual(status, 0)
+    const heard = events(stdout).map((event) => JSON.stringify(event))
+    assert.match(heard.join("\n"), /"EndOfTurn".*"Well, hello\."[^]*"Novel"[^]*"EndOfTurn".*"Who is there\?"/)
+    assert.match(heard.join("\n"), /"word":"hello\.","confidence":0\.\d+,"start":1\.52,/)
+  })
+
+  it("simulate --tls serves TLS with a certificate that its suggestion trusts, and lets it go", async () => {
+    const server = start(["simulate", "--port", "0", "--tls"])
+    const [, line = ""] = await server.until(/try: (.*)\n/)
+    const [, caFile = ""] = /--ca-file (\S+)/.exec(line) ?? []
+    const [url = ""] = /https:\S+/.exec(line) ?? []
+    const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+    const args = (line.split(" flux-stt ")[1] ?? "").replaceAll("\"", "").split(" ")
+    const client = await run([...args, "--pace", "fast"], { env })
+    assert.strictEqual(client.status, 0, client.stderr)
+    assert.strictEqual(client.lines.length, 3)
+    const distrustful = await run(["transcribe", args.at(-1) ?? "", ...real, "--endpoint-url", url], { env })
+    assert.strictEqual(distrustful.status, 1)
+    assert.match(distrustful.stderr, /certificate is not trusted: give the CA/)
+    server.child.kill("SIGINT")
+    assert.strictEqual(await server.status, 0)
+    assert.throws(() => readFileSync(caFile))
+  })
+
+  it("simulate serves a certificate of one's own, and writes its ledger as sessions end", async () => {
+    const { cert, key } = await Effect.runPromise(certificate.make("localhost"))
+    const [certFile, keyFile, ledger] = [file("cert.pem", cert), file("key.pem", key), file("served.ndjson", "")]
+    const server = start(["simulate", "--port", "0", "--cert", certFile, "--key", keyFile, "--ledger", ledger, "--fault", "reject-424,session=0"])
+    const [url = ""] = await server.until(/https:\S+\d/)
+    const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+    const call = ["transcribe", file("silence.raw", new Uint8Array(16_000)), "--raw", ...real, "--endpoint-url", url, "--ca-file", certFile]
+    assert.strictEqual((await run(call, { env })).status, 1)
+    assert.deepStrictEqual(json(ledger).map(({ ending }) => ending), ["refused"])
+    assert.strictEqual((await run(call, { env })).status, 0)
+    server.child.kill("SIGINT")
+    assert.strictEqual(await server.status, 0)
+    assert.deepStrictEqual(json(ledger).map(({ ending }) => ending), ["refused", "flux-closed"])
+  })
+
+  it("faults lists the menu, and schema the shapes", async () => {
+    const menu = await run(["faults"])
+    assert.strictEqual(menu.status, 0)
+    for (const name of Fault.names) assert.match(menu.stdout, new RegExp(`^${name}  `, "m"))
+    for (const of of ["event", "script", "ledger", "capture"]) {
+      const { status, stdout } = await run(["schema", of])
+      assert.strictEqual(status, 0)
+      assert.deepInclude(JSON.parse(stdout), { $schema: "https://json-schema.org/draft/2020-12/schema" })
+    }
+  })
+
+  describe("what is wrong is told before anything starts", () => {
+    const bad = () => file("bad.json", `{"turns": [{"at": 1, "words": ["a"], "colour": 1}, {"words": [{"word": "b", "confidence": 2}]}]}`)
+    const cases: ReadonlyArray<readonly [name: string, args: () => ReadonlyArray<string>, stderr: ReadonlyArray<RegExp>]> = [
+      ["in a script, with place and rule", () => [...simulate, "--script", bad()], [
+        /script: .*bad\.json: turns\[0\]\.colour: /,
+        /script: .*bad\.json: turns\[1\]\.words\[0\]\.confidence: must be .*between 0 and 1/
+      ]],
+      ["in a script that is no JSON", () => [...simulate, "--script", file("worse.json", "{\n  \"turns\": [}")], [/worse\.json: .*line 2.*column 13/]],
+      ["in faults, all of them", () => ["simulate", "--fault", "mutee", "--fault", "mute,turn=x"], [/fault: there is no fault "mutee"; known are accept-and-hang, /, /fault: mute: turn must be /]],
+      ["in a capture", () => [...simulate, "--replay", file("bad.ndjson", "{}\n")], [/replay: .*bad\.ndjson: line 1: /]],
+      ["a capture that is not there", () => ["simulate", "--replay", "nowhere"], [/replay: nowhere cannot be read/]],
+      ["a replay and a script", () => ["simulate", "--replay", "nowhere", "--script", "words"], [/script: --replay says it all/]],
+      ["a ledger that cannot be written", () => [...simulate, "--ledger", "/nowhere/ledger"], [/ledger: \/nowhere\/ledger cannot be written/]],
+      ["a capture that cannot be written", () => [...simulate, "--capture", "/nowhere/capture"], [/capture: \/nowhere\/capture cannot be written/]],
+      ["content of no capture", () => [...simulate, "--capture-content"], [/captureContent: /]],
+      ["faults of a real endpoint", () => ["transcribe", "x.wav", ...real, "--fault", "mute", "--seed", "1"], [/fault: is for --simulate only/, /seed: is for --simulate only/]],
+      ["a certificate without its key", () => ["simulate", "--cert", "x"], [/tls: give both --cert and --key, or neither/]],
+      ["a certificate that is none", () => ["simulate", "--port", "0", "--cert", file("no.pem", "x"), "--key", file("no.key", "y")], [/tls: the one given cannot be used with its key/]]
+    ]
+    for (const [name, args, expected] of cases) {
+      it(name, async () => {
+        const { status, stderr, stdout } = await run(args())
+        assert.strictEqual(status, 2, stderr)
+        assert.strictEqual(stdout, "")
+        for (const pattern of expected) assert.match(stderr, pattern)
+        assert.notMatch(stderr, /\n\s+at /)
+      })
+    }
+  })
+})
