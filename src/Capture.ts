@@ -56,7 +56,7 @@ export const wrap = Effect.fnUntraced(function*(
   const start = clock.monotonicTimeNanosUnsafe()
   // whole microseconds
   const elapsed = (): number => Number((clock.monotonicTimeNanosUnsafe() - start) / 1000n) / 1000
-  journal.push(Recording.toLine({ capture: Recording.version, content, startedAt, capabilities: transport.capabilities.name }))
+  journal.push(Recording.line({ capture: Recording.version, content, startedAt, capabilities: transport.capabilities.name }))
   let sessions = 0
 
   const open = (query: string): Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> =>
@@ -136,7 +136,7 @@ const sessionJournal = (options: {
   /** Audio whose lines did not fit. */
   let missing = { messages: 0, bytes: 0 }
 
-  const line = (thing: Thing): string => Recording.toLine({ session, at: elapsed(), ...thing })
+  const line = (thing: Thing): string => Recording.line({ session, at: elapsed(), ...thing })
   const tellGap = (offer: (line: string) => boolean): boolean => {
     if (missing.messages === 0) return true
     if (!offer(line({ what: "gap", ...missing }))) return false
@@ -180,7 +180,7 @@ const sessionJournal = (options: {
       record({ what: "text", ...mask.sent(decoder.decode(frame.bytes)) })
     },
     left: (exit) => {
-      if (Exit.isSuccess(exit) || answered) return
+      if (Exit.isSuccess(exit)) return
       const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       if (error !== undefined) record({ what: "unsent", reason: reasonOf(error) })
       // one that was given up earlier met the end of its session, and may have left

@@ -232,7 +232,11 @@ const connect = Effect.fnUntraced(function*(
     fail: (error) => void fail(reasonOf(error, secrets)),
     corrupt: () => void fail(new FluxError.MalformedFrame({ detail: "the checksum of a message is wrong" })),
     end: () => void Queue.endUnsafe(messages),
-    reset: (code) => lose(resetDetail(code)),
+    reset: (code) => {
+      // to Node this is the response's end
+      if (code === 0) Queue.endUnsafe(messages)
+      lose(resetDetail(code))
+    },
     drop: () => lose("the server closed the connection"),
     goAway: (code) => {
       if (code !== 0) lose(`Session closed with error code ${code}`)
@@ -279,8 +283,11 @@ const reasonOf = ({ as, errorCode, message, name }: StreamError, secrets: Readon
     ? fromException("", "", secrets, { code: name, message })
     : fromException(name, JSON.stringify({ Message: message, ErrorCode: errorCode }), secrets)
 
-/** What `node:http2` says of RST_STREAM: it takes CANCEL for no error. */
+/** What `node:http2` says of RST_STREAM: it takes NO_ERROR and CANCEL for no error. */
 const resetDetail = (code: number): string => {
-  const name = resetNames[code] ?? code
-  return name === "CANCEL" ? `the server reset the stream (${name})` : `Stream closed with error code NGHTTP2_${name}`
+  const name = resetNames[code]
+  if (name === undefined) return `Stream closed with error code ${code}`
+  return name === "NO_ERROR" || name === "CANCEL"
+    ? `the server reset the stream (${name})`
+    : `Stream closed with error code NGHTTP2_${name}`
 }

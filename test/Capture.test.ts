@@ -234,6 +234,41 @@ describe("Capture", () => {
       ])
     }))
 
+  it.effect("a message that met the end of its session may have left; one that waited for a second has not", () =>
+    Effect.gen(function*() {
+      // a server that ends while it still takes the message that made it do so
+      const ends = FakeTransport.layerPeer(() => ({
+        opened: ({ say }) => say(`{"type":"Connected","request_id":"r","sequence_id":0}`),
+        received: (frame, { end }) => (frame.dataType === "UTF8" ? Effect.andThen(end, Effect.never) : Effect.void)
+      }))
+      const whats = (file: string) => entriesOf(file).map(({ what }) => what).filter((what) => what !== "audio")
+      const met = yield* captured(ends, speech, {})
+      assert.isUndefined(met.outcome.error)
+      assert.deepStrictEqual(whats(met.file), ["open", "accepted", "received", "text", "ended", "body-ended", "closed"])
+      const stalls = FakeTransport.layerPeer(() => ({
+        opened: ({ say }) => say(`{"type":"Connected","request_id":"r","sequence_id":0}`),
+        received: () => Effect.never
+      }))
+      const waited = yield* captured(stalls, speech, { sendTimeout: "1 second" })
+      assert.strictEqual(waited.outcome.error?.reason._tag, "SendTimeout")
+      assert.deepStrictEqual(whats(waited.file), ["open", "accepted", "received", "unsent", "closed"])
+    }))
+
+  it.effect("a response is told once, however often it is read", () =>
+    Effect.gen(function*() {
+      const connection = { requestId: "r", variant: undefined, messages: Stream.make("a", "b"), send: () => Effect.void, end: Effect.void }
+      const inner = yield* Effect.provide(FluxTransport, fake)
+      let file = ""
+      const write = (lines: string) => Effect.sync(() => void (file += lines))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { open } = yield* Capture.wrap({ ...inner, open: () => Effect.succeed(connection) }, { write })
+        const { messages } = yield* open(query)
+        assert.deepStrictEqual(yield* Stream.runCollect(messages), ["a", "b"])
+        assert.deepStrictEqual(yield* Stream.runCollect(messages), ["a", "b"])
+      }))
+      assert.deepStrictEqual(entriesOf(file).map(({ what }) => what), ["open", "accepted", "received", "received", "ended", "closed"])
+    }))
+
   it.effect("wherever a crash cuts the file, the rest can be replayed", () =>
     Effect.gen(function*() {
       const { file } = yield* captured(fake, speech, {})

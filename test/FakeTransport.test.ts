@@ -48,10 +48,11 @@ describe("FakeTransport", () => {
   const close: Frame = { dataType: "UTF8", bytes: new TextEncoder().encode(closeStream) }
   const withFaults = (...faults: ReadonlyArray<Fault.Fault>) => Effect.provide(FakeTransport.layer({ faults }))
 
-  // the words are those of SageMakerTransport; its own tests hold them to what node:http2 says
+  // the words are those of SageMakerTransport on node:http2; the fault table holds both to most of them
   const breaks: ReadonlyArray<readonly [Fault.Fault, reason: object]> = [
     [{ fault: "reset" }, { _tag: "ConnectionLost", detail: "Stream closed with error code NGHTTP2_INTERNAL_ERROR" }],
     [{ fault: "reset", code: 8 }, { _tag: "ConnectionLost", detail: "the server reset the stream (CANCEL)" }],
+    [{ fault: "reset", code: 99 }, { _tag: "ConnectionLost", detail: "Stream closed with error code 99" }],
     [{ fault: "go-away", code: 11 }, { _tag: "ConnectionLost", detail: "Session closed with error code 11" }],
     [{ fault: "drop-socket" }, { _tag: "ConnectionLost", detail: "the server closed the connection" }],
     [{ fault: "corrupt-crc" }, { _tag: "MalformedFrame", detail: "the checksum of a message is wrong" }],
@@ -82,6 +83,16 @@ describe("FakeTransport", () => {
       assert.strictEqual(yield* Effect.flip(connection.send(audio)), error)
       assert.strictEqual(yield* Effect.flip(connection.end), error)
     }).pipe(withFaults(fault)))
+
+  it.effect("after a reset with NO_ERROR the response has ended, and nothing can be sent", () =>
+    Effect.gen(function*() {
+      const connection = yield* open
+      assert.strictEqual((yield* drain(connection.messages)).error, undefined)
+      assert.deepInclude((yield* Effect.flip(connection.send(audio))).reason, {
+        _tag: "ConnectionLost",
+        detail: "the server reset the stream (NO_ERROR)"
+      })
+    }).pipe(withFaults({ fault: "reset", code: 0 })))
 
   it.effect("after a clean end it can, and nothing comes of it", () =>
     Effect.gen(function*() {

@@ -34,7 +34,6 @@ export const make = Effect.fnUntraced(function*(options: {
   let finishing = false
   /** Nothing more is taken; what waits is still written. */
   let closed = false
-  let failed = false
   let told = false
 
   const tell = (...message: ReadonlyArray<unknown>): Effect.Effect<void> =>
@@ -43,8 +42,7 @@ export const make = Effect.fnUntraced(function*(options: {
       told = true
       return Effect.logWarning(...message)
     })
-  const fail = (): void => {
-    failed = true
+  const giveUp = (): void => {
     closed = true
     waiting = []
   }
@@ -68,13 +66,13 @@ export const make = Effect.fnUntraced(function*(options: {
   const writeAll: Effect.Effect<void, unknown> = changed.await.pipe(
     Effect.andThen(Effect.sync(() => changed.closeUnsafe())),
     Effect.andThen(writeWaiting),
-    Effect.repeat({ until: () => failed || (finishing && waiting.length === 0) })
+    Effect.repeat({ until: () => finishing && waiting.length === 0 })
   )
 
   yield* Effect.acquireRelease(
     writeAll.pipe(
       Effect.catchCause((cause) => {
-        fail()
+        giveUp()
         return tell("The capture ends here: it could not be written", cause)
       }),
       Effect.interruptible,
@@ -86,7 +84,7 @@ export const make = Effect.fnUntraced(function*(options: {
       changed.openUnsafe()
       if (yield* attempt(Fiber.await(writer), patience)) return
       yield* tell("The end of the capture is missing: it could not be written in time")
-      fail()
+      giveUp()
       // a writer that refuses is left behind
       yield* Effect.forkDetach(Fiber.interrupt(writer), { startImmediately: true })
     })

@@ -36,7 +36,7 @@ const closed = (): Mask => {
   const term = (parameter: string, value: string): string => {
     const known = terms.get(parameter) ?? aliases((number) => `${parameter}-${number}`)
     terms.set(parameter, known)
-    if (named.size < maxNamed) named.set(value.toLowerCase(), known(value))
+    if (named.size < maxNamed && value.length <= maxName) named.set(value.toLowerCase(), known(value))
     return known(value)
   }
 
@@ -162,6 +162,10 @@ const standIn = (messageType: string): object => {
 
 /** Keyterms and tags that are looked for in errors; Flux takes 100 keyterms. */
 const maxNamed = 1000
+/** Flux takes keyterms of 100 characters. */
+const maxName = 200
+/** An error that says more is cut: what it costs to look through must have a bound. */
+const maxDetail = 2000
 /** Characters that the aliases of one kind may remember; an ordinary session has some ten thousand. */
 const maxRemembered = 4 * 1024 * 1024
 
@@ -187,6 +191,7 @@ const aliases = (alias: (number: number) => string): (text: string) => string =>
 /** Account numbers, the ids of access keys, and whatever is long and random enough to be a key, a token or a signature. */
 const withoutSecrets = (text: string): string =>
   text
+    .slice(0, maxDetail)
     .replaceAll(/(?<![\w-])\d{12}(?![\w-])/g, "000000000000")
     .replaceAll(/\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b/g, "[key]")
     .replaceAll(/[A-Za-z0-9+/_%]{40,}=*/g, "[secret]")

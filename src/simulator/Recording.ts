@@ -37,7 +37,7 @@ export const Reason = Schema.Struct({
 })
 export type Reason = typeof Reason.Type
 
-const line = <const What extends string, const Fields extends Schema.Struct.Fields>(what: What, fields: Fields) =>
+const entry = <const What extends string, const Fields extends Schema.Struct.Fields>(what: What, fields: Fields) =>
   Schema.Struct({
     /** Number of the session, from 0, in the order of opening. */
     session: count,
@@ -50,29 +50,29 @@ const line = <const What extends string, const Fields extends Schema.Struct.Fiel
 /** One thing that passed. What this side sends is dated before it is sent, what it receives when it is read. */
 export const Entry = Schema.Union([
   /** A connection is asked for. */
-  line("open", { query: Schema.String }),
+  entry("open", { query: Schema.String }),
   /** Response headers. */
-  line("accepted", { requestId: Schema.String, variant: Schema.optionalKey(Schema.String) }),
+  entry("accepted", { requestId: Schema.String, variant: Schema.optionalKey(Schema.String) }),
   /** Instead of them. */
-  line("refused", { reason: Reason }),
+  entry("refused", { reason: Reason }),
   /** A binary message of this side. */
-  line("audio", { bytes: count, base64: Schema.optionalKey(Schema.String) }),
+  entry("audio", { bytes: count, base64: Schema.optionalKey(Schema.String) }),
   /** A text message of this side. */
-  line("text", { type: Schema.String, text: Schema.optionalKey(Schema.String) }),
+  entry("text", { type: Schema.String, text: Schema.optionalKey(Schema.String) }),
   /** The message before did not leave: for a reason, or this side gave up waiting. */
-  line("unsent", { reason: Schema.optionalKey(Reason) }),
+  entry("unsent", { reason: Schema.optionalKey(Reason) }),
   /** Binary messages whose lines were left out, because the writer was behind. */
-  line("gap", { messages: count, bytes: count }),
+  entry("gap", { messages: count, bytes: count }),
   /** A text message of the server; `bytes` is the length of a message that `text` only stands in for. */
-  line("received", { text: Schema.String, bytes: Schema.optionalKey(count) }),
+  entry("received", { text: Schema.String, bytes: Schema.optionalKey(count) }),
   /** The response ended cleanly. */
-  line("ended", {}),
+  entry("ended", {}),
   /** The response failed. */
-  line("failed", { reason: Reason }),
+  entry("failed", { reason: Reason }),
   /** This side ended the request body. */
-  line("body-ended", {}),
+  entry("body-ended", {}),
   /** This side let go of the connection, or gave up opening it. */
-  line("closed", {})
+  entry("closed", {})
 ]).pipe(Schema.toTaggedUnion("what"))
 export type Entry = typeof Entry.Type
 
@@ -94,7 +94,7 @@ export interface Recording {
 }
 
 /** A header or an entry as a line, without its newline. */
-export const toLine = (value: Header | Entry): string => JSON.stringify(value)
+export const line = (value: Header | Entry): string => JSON.stringify(value)
 
 /** The JSON Schema (draft 2020-12) of a line: the header, or an entry. */
 export const jsonSchema = (): object => {

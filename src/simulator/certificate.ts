@@ -73,10 +73,11 @@ export const make = Effect.fnUntraced(function*(
 export const check = (given: Certificate): Effect.Effect<Certificate, CertificateFailed> =>
   Effect.try({
     try: () => {
-      // nothing at all would pass for a server without a certificate
-      const [cert, key] = [new crypto.X509Certificate(given.cert), crypto.createPrivateKey(given.key)]
+      // an empty text would pass for a server without a certificate
+      const key = crypto.createPrivateKey(given.key)
+      if (!new crypto.X509Certificate(given.cert).checkPrivateKey(key)) throw new Error("it is the key of another")
+      // the rest of a chain, too
       tls.createSecureContext({ cert: given.cert, key: given.key })
-      if (!cert.checkPrivateKey(key)) throw new Error("it is the key of another")
       return given
     },
     catch: (cause) =>

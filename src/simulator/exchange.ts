@@ -69,8 +69,7 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
       if (ended || stream.headersSent || gone()) return
       ended = true
       stream.respond(refusalHeaders(refusal, requestId))
-      // the answer to a HEAD is over already
-      if (!stream.writableEnded) stream.end(refusal.body)
+      stream.end(refusal.body)
       stream.resume()
     },
     accept: () => {

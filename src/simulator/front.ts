@@ -48,7 +48,7 @@ const limits = {
   settings: {
     /** Protocol 5.7 has "typically 100". */
     maxConcurrentStreams: 100,
-    /** Bytes of a stream that may come unread: one second of linear16 at 16 kHz. */
+    /** Bytes of a stream that may come unread, besides the 64 KiB that Node buffers: one second of linear16 at 16 kHz. */
     initialWindowSize: 32_768,
     /** Bytes; a token of temporary credentials has a few thousand, a query string up to 2,048. */
     maxHeaderListSize: 32_768
@@ -69,13 +69,18 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
     ? http2.createServer(limits)
     : http2.createSecureServer({ ...limits, cert: secure.cert, key: secure.key })
   const sockets = new Set<net.Socket>()
+  const streams = new Set<http2.ServerHttp2Stream>()
   // TLS has sockets of its own, known to be the same by their peer
   const connections = new Map<string, Connection>()
   const sessions = new WeakMap<http2.Http2Session, Connection>()
-  const streams = new Set<http2.ServerHttp2Stream>()
+  /** Runs something once all sockets and streams have closed, and all who want to know have been told. */
   const whenVacant = (then: () => void): void => {
-    if (streams.size === 0) return then()
-    for (const stream of streams) stream.once("close", () => streams.size === 0 && then())
+    const check = (): void => {
+      if (sockets.size === 0 && streams.size === 0) then()
+    }
+    for (const socket of sockets) socket.once("close", check)
+    for (const stream of streams) stream.once("close", check)
+    check()
   }
   const rubbish = (error: Error): void => onRubbish(error.message)
 
@@ -183,7 +188,7 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
         })
       }),
     close: Effect.callback<void>((resume) => {
-      // the streams of a destroyed socket close a moment after it
+      // sockets that are destroyed, and their streams, close a moment later
       doorway.close(() => whenVacant(() => resume(Effect.void)))
       for (const socket of sockets) socket.destroy()
     })

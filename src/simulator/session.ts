@@ -108,7 +108,6 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     })
   }
   const connect = (flux: FluxModel): void => {
-    if (!live) return
     running = runs.make({ faults, model: flux, wire, delivery, note, stop, live: () => live })
     running.connect()
     const waiting = held
@@ -116,7 +115,6 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     for (const input of waiting) if (live) input()
   }
   const accept = (flux: FluxModel): void => {
-    if (!live) return
     const crowd = faults.find((fault) => fault.fault === "max-streams" && sessions() >= fault.streams)
     if (crowd?.fault === "max-streams") {
       note(crowd)

@@ -109,6 +109,8 @@ describe("mask", () => {
       JSON.stringify({ ...turnInfo({}), transcript: { [secret]: secret } }),
       JSON.stringify({ ...turnInfo({ transcript: secret }), [secret]: secret, note: { secret } }),
       JSON.stringify(turnInfo({ transcript: secret })).replace("0.96", "1e999"),
+      JSON.stringify(turnInfo({ request_id: secret, trigger: secret, languages: [secret], languages_hinted: [secret] })),
+      `{"type":"Error","code":"${secret}","description":""}`,
       `{"type":"Warning","request_id":"r","sequence_id":"${secret}"}`,
       `{"type":"Error","code":"X","description":5}`,
       `{"type":"Connected","request_id":5}`,
@@ -164,6 +166,14 @@ describe("mask", () => {
       description: "keyterm `keyterm-2` of tag-1: blacksmith"
     })
     assert.strictEqual(by.detail("bad (Customer Service)"), "bad (keyterm-1)")
+  })
+
+  it("no keyterm and no error is too odd or too long for it", () => {
+    const by = mask.make(false)
+    const odd = ["(", "[a-z]", "a|b", "\\", "\uD800", "$&", " ", "x".repeat(100_000)]
+    by.sent(JSON.stringify({ type: "Configure", keyterms: odd }))
+    assert.strictEqual(by.detail("( [a-z] a|b aab \\ y"), "keyterm-1 keyterm-2 keyterm-3 aab keyterm-4 y")
+    assert.isAtMost(by.detail("x ".repeat(1_000_000)).length, 2000)
   })
 
   it("other text messages of the client are told by their type only", () => {

@@ -35,7 +35,7 @@ describe("Recording", () => {
   it("reads what it writes", () => {
     const lines = [opened, accepted, audio, connected, closed]
     const { header: first, sessions } = parsed(header, ...lines)
-    const written = [Recording.toLine(first), ...(sessions[0]?.entries ?? []).map(Recording.toLine)]
+    const written = [Recording.line(first), ...(sessions[0]?.entries ?? []).map(Recording.line)]
     assert.deepStrictEqual<unknown>(written.map((line) => JSON.parse(line)), [header, ...lines])
   })
 

@@ -83,6 +83,8 @@ describe("Script as JSON", () => {
       at: 1.5,
       words: [{ word: "a", start: 1.5, end: 1.82 }]
     })
+    // a pause says when the word behind it begins, and that one alone
+    assert.strictEqual(timed({ at: 1, words: ["a", { pause: 0.1 }, "b", { word: "c", start: 3 }] })?.words[2]?.start, 3)
     // the turn after may begin where a turn ends
     assert.lengthOf(good({ turns: [{ at: 0, words: "a" }, "b", { at: 0.32, words: "c" }] }).turns, 3)
   })

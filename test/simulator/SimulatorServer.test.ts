@@ -396,7 +396,8 @@ describe("SimulatorServer", () => {
       yield* logged("opened")
       yield* ended("flux-closed")
       const refused = yield* request({ query: "model=nova" })
-      for (const { exchange, stream } of [closed, refused]) {
+      const forbidden = yield* request({ tampered: { authorization: undefined } })
+      for (const { exchange, stream } of [closed, refused, forbidden]) {
         // Node's client closes a stream whose response is over without a word of having finished
         const sent = new Promise<void>((resolve) => stream.on("finish", resolve).on("close", resolve))
         stream.end(new Uint8Array(1_000_000))
@@ -414,6 +415,22 @@ describe("SimulatorServer", () => {
       const answer = yield* Effect.promise(() => exchange.answer)
       assert.isTrue(answer.clean)
       assert.lengthOf(raw.decodeAll(answer.body), 2)
+    }).pipe(Effect.provide(simulator())))
+
+  it.effect("takes headers of up to 32 kB", () =>
+    Effect.gen(function*() {
+      const { port } = yield* SimulatorServer.SimulatorServer
+      const headers = yield* Effect.promise(() => raw.signedHeaders())
+      for (const [bytes, answer] of [[31_000, "HEADERS"], [33_000, "RST_STREAM 11"]] as const) {
+        const client = yield* Effect.promise(() => h2.connect(port))
+        client.send(h2.preface, h2.settings())
+        // bound by the server's settings from here on
+        yield* Effect.promise(() => client.seen(({ type }) => type === h2.type.settings))
+        client.send(h2.request(1, { ...headers, "x-large": "x".repeat(bytes) }))
+        yield* Effect.promise(() => client.seen(({ stream }) => stream === 1))
+        assert.strictEqual(h2.told(client.frames)[0], answer)
+        client.socket.destroy()
+      }
     }).pipe(Effect.provide(simulator())))
 
   it.effect("survives rubbish", () =>

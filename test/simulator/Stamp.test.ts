@@ -39,7 +39,10 @@ const Piece = Schema.Union([
 ])
 
 /** A signal, and what there is in it by the list of what was put into it. */
-const play = (start: number, pieces: ReadonlyArray<typeof Piece.Type>) => {
+const play = (
+  start: number,
+  pieces: ReadonlyArray<Exclude<typeof Piece.Type, { stamped: number }> | { readonly stamped: number; readonly jump: number }>
+) => {
   const bytes: Array<Uint8Array> = []
   const ranges: Array<{ from: number; to: number }> = []
   let other = 0

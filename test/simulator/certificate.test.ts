@@ -82,7 +82,16 @@ describe("certificate", () => {
       const one = yield* certificate.make("localhost")
       const two = yield* certificate.make("localhost")
       assert.deepStrictEqual(yield* certificate.check(one), one)
-      for (const wrong of [{ ...one, key: two.key }, { ...one, cert: "rubbish" }, { ...one, key: "" }, { cert: "", key: one.key }]) {
+      const brokenChain = `${one.cert}\n-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n`
+      for (
+        const wrong of [
+          { ...one, key: two.key },
+          { ...one, cert: "rubbish" },
+          { ...one, key: "" },
+          { ...one, cert: "" },
+          { ...one, cert: brokenChain }
+        ]
+      ) {
         const error = yield* Effect.flip(certificate.check(wrong))
         assert.strictEqual(error._tag, "CertificateFailed")
         assert.include(error.message, "cannot be used with its key")

@@ -93,7 +93,10 @@ describe("inbound", () => {
     const [head, middle, tail] = [bytes.subarray(0, 7), bytes.subarray(7, 8), bytes.subarray(8)]
     const parts = [head, middle].map((piece) => part(piece, { DataType: "UTF8", CompletionState: "PARTIAL" }))
     const last = part(tail, { DataType: "UTF8", CompletionState: "COMPLETE" })
-    assert.deepStrictEqual(read([...parts, last, part("x")].map(unsignedFrame)), [text(`{"a":"ü"}`), text("x")])
+    assert.deepStrictEqual(
+      read([...parts, last, part("x"), part(Uint8Array.of(1))].map(unsignedFrame)),
+      [text(`{"a":"ü"}`), text("x"), audio(1)]
+    )
     const sound = [part(Uint8Array.of(1), { CompletionState: "PARTIAL" }), part(Uint8Array.of(2))]
     assert.deepStrictEqual(read(sound.map(unsignedFrame)), [audio(1, 2)])
   })

@@ -234,6 +234,13 @@ describe("session", () => {
       const sitting = close(play(sit([{ fault: "stay-open" }]), openTurn))
       assert.deepStrictEqual(sitting.done(), [...upTo(400), "Update 400"])
       assert.deepInclude(sitting.record(), { ending: "open" })
+      assert.strictEqual(sitting.record().faults.length, 1)
+    })
+    it("after CloseStream nothing is answered, and no fault happens", () => {
+      const sitting = close(sit([{ fault: "stay-open" }, { fault: "reset", at: 1 }]))
+      close(play(sitting))
+      assert.deepStrictEqual(sitting.done(), ["accept", "Connected"])
+      assert.deepStrictEqual(sitting.record().faults.map(({ fault }) => fault), ["stay-open"])
     })
     it("split-parts and chop-data cut what is sent", () => {
       assert.deepStrictEqual(sit([{ fault: "split-parts" }]).done(), ["accept", "cut 7", "Connected"])
@@ -269,6 +276,16 @@ describe("session", () => {
       sitting.advance(10_000)
       assert.deepStrictEqual(sitting.done(), [...upTo(1000), "reset 2"])
     })
+    it("and what comes in the meantime is too late", () => {
+      const sitting = lagging({ fault: "end", at: 1 }, { fault: "say", at: 1.5, text: "never" })
+      sitting.advance(10_000)
+      assert.deepStrictEqual(sitting.record().faults.map(({ fault }) => fault), ["lag", "end"])
+    })
+    it("of several faults adds up", () => {
+      const sitting = lagging({ fault: "lag", delay: 100 })
+      sitting.advance(10_000)
+      assert.strictEqual(sitting.record().endedAt, 54 * 80 + 800)
+    })
     it("but nothing once the client has ended its body", () => {
       const sitting = lagging()
       const said = sitting.done()
@@ -287,6 +304,12 @@ describe("session", () => {
       assert.deepStrictEqual(sitting.done(), ["accept"])
       sitting.advance(1)
       assert.deepStrictEqual(sitting.done(), whole)
+    })
+    it("nothing waits for a client that has ended its body by then", () => {
+      const sitting = play(sit([{ fault: "late-connected", delay: 3000 }]))
+      sitting.player.bodyEnded()
+      sitting.advance(3000)
+      assert.deepStrictEqual(sitting.done(), ["accept", "end"])
     })
     it("the caller may reuse its buffer", () => {
       const sitting = sit([{ fault: "late-connected", delay: 3000 }])

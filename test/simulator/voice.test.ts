@@ -113,6 +113,12 @@ describe("a timed turn", () => {
     ])
   })
 
+  it("begins at the start of a frame, also where seconds in binary are a little less", () => {
+    assert.isBelow(16.08 * 1000, 16_080)
+    const [start] = changes(hear([{ at: 16.08, words: "a" }], silence(16.16)))
+    assert.deepStrictEqual(start, ["StartOfTurn", 16_160, "a"])
+  })
+
   it("says what was left of a word it was cut in no more", () => {
     const model = open(baseQuery, { script: Script.make({ turns: [{ at: 0, words: [{ word: "Looong", end: 2 }, "two"] }] }), profile: "hosted-2026-09" })
     const said = [...model.audio(draw(silence(0.8))), ...model.text(forceEndTurn).messages, ...model.audio(draw(silence(2.4)))]

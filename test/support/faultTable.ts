@@ -20,7 +20,8 @@ import { cut, draw } from "./sound.ts"
 /** What came of a call: its events but for Updates, and how it failed, if it did. */
 export interface Outcome {
   readonly events: ReadonlyArray<string>
-  readonly error?: readonly [reason: FluxError.Reason["_tag"], stage: FluxError.Stage]
+  /** With what was lost or malformed, in the client's words. */
+  readonly error?: readonly [reason: FluxError.Reason["_tag"], stage: FluxError.Stage, detail?: string]
 }
 
 /** A call with a fault, and what comes of it. */
@@ -108,18 +109,60 @@ export const rows: ReadonlyArray<Row> = [
   },
   { flag: "error-frame,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["StreamFailure", "streaming"] },
   { flag: "flux-error,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["FluxFatal", "streaming"] },
-  { flag: "end,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["ConnectionLost", "streaming"] },
+  {
+    flag: "end,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "the server ended the stream in mid-session"]
+  },
   { flag: "end,at=close", hangsUp: "in a turn", events: hungUp },
-  { flag: "reset,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["ConnectionLost", "streaming"] },
-  { flag: "reset,code=8,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["ConnectionLost", "streaming"] },
-  { flag: "reset,at=close", hangsUp: "in a turn", events: broken, error: ["ConnectionLost", "closing"] },
+  {
+    flag: "reset,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "Stream closed with error code NGHTTP2_INTERNAL_ERROR"]
+  },
+  {
+    flag: "reset,code=8,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "the server reset the stream (CANCEL)"]
+  },
+  // NO_ERROR is no more to Node than an end
+  {
+    flag: "reset,code=0,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "the server ended the stream in mid-session"]
+  },
+  {
+    flag: "reset,at=close",
+    hangsUp: "in a turn",
+    events: broken,
+    error: ["ConnectionLost", "closing", "Stream closed with error code NGHTTP2_INTERNAL_ERROR"]
+  },
   // all of the audio was told of
   { flag: "reset,at=end", events: normal },
   { flag: "go-away,turn=1,after=0.5", events: normal },
-  { flag: "go-away,code=11,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["ConnectionLost", "streaming"] },
-  { flag: "drop-socket,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["ConnectionLost", "streaming"] },
+  {
+    flag: "go-away,code=11,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "Session closed with error code 11"]
+  },
+  {
+    flag: "drop-socket,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["ConnectionLost", "streaming", "the server closed the connection"]
+  },
   { flag: "stop-reading", hangsUp: "never", events: ["Connected", "Disconnected"], error: ["SendTimeout", "streaming"] },
-  { flag: "corrupt-crc,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["MalformedFrame", "streaming"] },
+  {
+    flag: "corrupt-crc,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["MalformedFrame", "streaming", "the checksum of a message is wrong"]
+  },
   { flag: "mute,turn=1,after=0.5", events: broken, error: ["Stalled", "closing"] },
   { flag: "say,turn=1,after=0.5,text=rubbish", events: withinTurn("Warning UNREADABLE_MESSAGE") },
   { flag: `say,turn=1,after=0.5,text={"type":"TurnInfo"}`, events: withinTurn("Warning UNREADABLE_MESSAGE") },
@@ -136,8 +179,18 @@ export const rows: ReadonlyArray<Row> = [
   { flag: "configure-failure", events: normal },
   { flag: "configure-lost", events: normal },
   { flag: "lifetime,seconds=1", hangsUp: "never", events: normal, error: ["ModelStreamError", "streaming"] },
-  { flag: "lifetime,seconds=1,as=end", hangsUp: "never", events: normal, error: ["ConnectionLost", "streaming"] },
-  { flag: "lifetime,seconds=1,as=reset", hangsUp: "never", events: normal, error: ["ConnectionLost", "streaming"] },
+  {
+    flag: "lifetime,seconds=1,as=end",
+    hangsUp: "never",
+    events: normal,
+    error: ["ConnectionLost", "streaming", "the server ended the stream in mid-session"]
+  },
+  {
+    flag: "lifetime,seconds=1,as=reset",
+    hangsUp: "never",
+    events: normal,
+    error: ["ConnectionLost", "streaming", "Stream closed with error code NGHTTP2_INTERNAL_ERROR"]
+  },
   { flag: "max-streams,streams=0", events: [], error: ["Rejected", "open"] },
   { flag: "max-streams,streams=0,as=flux-error", events: [], error: ["FluxFatal", "connected"] }
 ]
@@ -174,5 +227,11 @@ export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<Outco
   if (Exit.isSuccess(exit)) return { events }
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (error === undefined) return yield* Effect.die(Cause.squash(exit.cause))
-  return { events, error: [error.reason._tag, error.stage] }
+  const { reason, stage } = error
+  return {
+    events,
+    error: reason._tag === "ConnectionLost" || reason._tag === "MalformedFrame"
+      ? [reason._tag, stage, reason.detail]
+      : [reason._tag, stage]
+  }
 })

@@ -77,9 +77,19 @@ const literal = (text: string): Buffer => Buffer.concat([integer(Buffer.byteLeng
 export const headerBlock = (headers: Readonly<Record<string, string>>): Buffer =>
   Buffer.concat(Object.entries(headers).flatMap(([name, value]) => [Buffer.of(0), literal(name), literal(value)]))
 
-/** A HEADERS frame without END_STREAM. */
-export const request = (stream: number, headers: Readonly<Record<string, string>>): Buffer =>
-  frame(type.headers, endHeaders, stream, headerBlock({ ":scheme": "http", ...headers }))
+/** HEADERS without END_STREAM, with CONTINUATION for as many bytes as no frame can have. */
+export const request = (stream: number, headers: Readonly<Record<string, string>>): Buffer => {
+  const block = headerBlock({ ":scheme": "http", ...headers })
+  const parts: Array<Buffer> = []
+  for (let at = 0; at < block.length; at += maxFrame) {
+    const last = at + maxFrame >= block.length
+    parts.push(frame(at === 0 ? type.headers : type.continuation, last ? endHeaders : 0, stream, block.subarray(at, at + maxFrame)))
+  }
+  return Buffer.concat(parts)
+}
+
+/** Bytes of the largest frame by default. */
+const maxFrame = 16_384
 
 /** A connection, and all frames that came on it. */
 export interface Connection {
@@ -145,7 +155,14 @@ export const connect = (port: number, ca?: string): Promise<Connection> =>
   })
 
 /** Sends DATA of a stream as far as the server's windows allow, now and later; frames are cut as they have to be. */
-export const flow = (connection: Connection, stream: number): (data: Uint8Array) => void => {
+export interface Flow {
+  readonly write: (data: Uint8Array) => void
+  /** Bytes that have been sent. */
+  readonly sent: () => number
+}
+
+/** The {@link Flow} of a stream on which nothing was sent but a few bytes. */
+export const flow = (connection: Connection, stream: number): Flow => {
   let waiting: Buffer = Buffer.alloc(0)
   let sent = 0
   const granted = (id: number): number =>
@@ -162,7 +179,7 @@ export const flow = (connection: Connection, stream: number): (data: Uint8Array)
   const pump = (): void => {
     for (;;) {
       const room = Math.min(initial() + granted(stream), 65_535 + granted(0)) - sent
-      const piece = waiting.subarray(0, Math.max(0, Math.min(room, 16_384)))
+      const piece = waiting.subarray(0, Math.max(0, Math.min(room, maxFrame)))
       if (piece.length === 0) return
       sent += piece.length
       waiting = waiting.subarray(piece.length)
@@ -170,9 +187,12 @@ export const flow = (connection: Connection, stream: number): (data: Uint8Array)
     }
   }
   connection.socket.on("data", pump)
-  return (data) => {
-    waiting = Buffer.concat([waiting, data])
-    pump()
+  return {
+    write: (data) => {
+      waiting = Buffer.concat([waiting, data])
+      pump()
+    },
+    sent: () => sent
   }
 }
 
