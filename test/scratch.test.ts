@@ -2,11 +2,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { retryable } from "../src/FluxError.ts"
+import { type Row, rows } from "./support/faultTable.ts"
 import "../scratch/test-with-a-server.ts"
 import "../scratch/test-your-agent.ts"
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8")
 const readme = read("README.md")
+
+/** What the client makes of a fault, in a line. */
+const outcome = ({ error, events }: Row): string => {
+  const told = events.flatMap((event) => {
+    const [, ending] = /^EndOfTurn \d (lost|closed)/.exec(event) ?? []
+    if (ending !== undefined) return [`turn ${ending}`]
+    if (event.includes("implied")) return ["turn opened, `implied`"]
+    const [, type, what] = /^(Warning|Unrecognized) (\S+)/.exec(event) ?? []
+    return type === undefined ? [] : [`\`${type}\` ${what}`]
+  })
+  const [reason, stage] = error ?? []
+  const all = reason === undefined ? told : [...told, `\`${reason}\` at stage ${stage}`]
+  return all.length === 0 ? "nothing: the call goes well" : all.join(", ")
+}
 
 describe("README", () => {
   const snippets = [...readme.matchAll(/<!-- (scratch\/\S+) -->\n```ts\n([^]*?)```/g)]
@@ -22,5 +37,11 @@ describe("README", () => {
   it("says of every reason whether it is retryable", () => {
     const rows = [...readme.matchAll(/^\| `(\w+)` \| (yes|no) \|/gm)].map(([, tag, answer]) => [tag, answer === "yes"])
     assert.deepStrictEqual(rows, Object.entries(retryable))
+  })
+
+  it("tells what the client makes of every fault, as the tests see it", () => {
+    const section = /### Faults\n([^]*?)\n### /.exec(readme)?.[1] ?? ""
+    const shown = [...section.matchAll(/^\| `(\S+)` \| (.*) \|$/gm)].map(([, flag, text]) => [flag, text])
+    assert.deepStrictEqual(shown, rows.map((row) => [row.flag, outcome(row)]))
   })
 })
