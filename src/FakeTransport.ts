@@ -219,7 +219,10 @@ const connect = Effect.fnUntraced(function*(
     return error
   }
   const lose = (detail: string): void => {
-    lost ??= fail(new FluxError.ConnectionLost({ detail }))
+    const reason = new FluxError.ConnectionLost({ detail })
+    lost ??= fail(reason)
+    // before the headers it is the opening that fails
+    Deferred.doneUnsafe(headers, Effect.fail(FluxError.make(reason, "open", requestId)))
   }
   const wire: Wire = {
     refuse: ({ body, errorType, status }) => {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -12,6 +13,7 @@ import * as FluxSettings from "../src/FluxSettings.ts"
 import { FluxTransport, type Frame, profiles } from "../src/FluxTransport.ts"
 import * as Fault from "../src/simulator/Fault.ts"
 import * as Profile from "../src/simulator/Profile.ts"
+import * as Recording from "../src/simulator/Recording.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import * as faultTable from "./support/faultTable.ts"
 import { baseQuery, closeStream } from "./support/flux.ts"
@@ -47,6 +49,22 @@ describe("FakeTransport", () => {
   const audio: Frame = { dataType: "BINARY", bytes: draw("vvv") }
   const close: Frame = { dataType: "UTF8", bytes: new TextEncoder().encode(closeStream) }
   const withFaults = (...faults: ReadonlyArray<Fault.Fault>) => Effect.provide(FakeTransport.layer({ faults }))
+
+  it.effect("a connection that breaks before the response headers fails the opening", () => {
+    const lines: ReadonlyArray<object> = [
+      { capture: 1, content: false, startedAt: 0, capabilities: "flux-english-20260311" },
+      { session: 0, at: 0, what: "open", query: baseQuery },
+      { session: 0, at: 5, what: "refused", reason: { tag: "ConnectionLost", detail: "the server reset the stream (CANCEL)" } }
+    ]
+    const replay = Result.getOrThrow(Recording.parse(lines.map((line) => JSON.stringify(line)).join("\n")))
+    return Effect.gen(function*() {
+      const opening = yield* Effect.forkChild(Effect.flip(open), { startImmediately: true })
+      yield* TestClock.adjust("5 millis")
+      const error = yield* Fiber.join(opening)
+      assert.deepInclude(error.reason, { _tag: "ConnectionLost", detail: "the server reset the stream (CANCEL)" })
+      assert.strictEqual(error.stage, "open")
+    }).pipe(Effect.scoped, Effect.provide(FakeTransport.layer({ replay })))
+  })
 
   // the words are those of SageMakerTransport on node:http2; the fault table holds both to most of them
   const breaks: ReadonlyArray<readonly [Fault.Fault, reason: object]> = [

@@ -6,7 +6,7 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Encoding, type Format, silenceByte } from "../Audio.ts"
+import { Encoding, type Format, frameMillis, silence, silenceByte } from "../Audio.ts"
 import * as FluxMessage from "../FluxMessage.ts"
 import type { Request } from "./Endpoint.ts"
 import type { Recorder } from "./Ledger.ts"
@@ -158,9 +158,14 @@ export interface Audio {
   readonly bytes: number
   /** Whether it is what was said; else there is silence in its place, in whole or in part. */
   readonly captured: boolean
-  /** As it was sent, message by message. */
+  /**
+   * As it was sent, message by message. Where the server broke the session, silence follows, up to a minute more than
+   * it took then: a client must be sending still when it does so again, as after CloseStream it may take it for the end.
+   */
   readonly pieces: Iterable<Uint8Array>
 }
+
+const patienceMillis = 60_000
 
 /** The audio of a session of a recording, by its place from 0; none where the recording does not tell its format. */
 export const audio = (recording: Recording, place = 0): Audio | undefined => {
@@ -170,6 +175,8 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
   const sent = withoutUnsent(session.entries).flatMap((entry) => (entry.what === "audio" || entry.what === "gap" ? [entry] : []))
   const pcmOf = (entry: (typeof sent)[number]): Uint8Array | undefined =>
     entry.what === "audio" && entry.base64 !== undefined ? Result.getOrUndefined(Base64.decode(entry.base64)) : undefined
+  const last = sent.at(-1)?.at ?? 0
+  const spare = wasBroken(session.entries) ? (session.entries.at(-1)?.at ?? last) - last + patienceMillis : 0
   return {
     format,
     bytes: sent.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -177,9 +184,16 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
     pieces: {
       *[Symbol.iterator]() {
         for (const entry of sent) yield pcmOf(entry) ?? new Uint8Array(entry.bytes).fill(silenceByte(format.encoding))
+        for (let millis = 0; millis < spare; millis += frameMillis) yield silence(format, frameMillis)
       }
     }
   }
+}
+
+/** Whether the server ended a session, or did not read, before its client had closed it. */
+const wasBroken = (entries: ReadonlyArray<Entry>): boolean => {
+  const end = entries.findIndex(({ what }) => what === "ended" || what === "failed" || what === "unsent")
+  return end >= 0 && !entries.slice(0, end).some((entry) => entry.what === "text" && entry.type === "CloseStream")
 }
 
 type Act =

@@ -39,6 +39,12 @@ export interface Front {
 /** How long a connection may go without an open stream, ms: a handshake or headers that are never finished end then. */
 export const idleMillis = 60_000
 
+/**
+ * How long a client may take to acknowledge SETTINGS, ms (RFC 9113, 6.5.3). Node does not see a TLS client go that is
+ * gone when the handshake ends: its writes never end then, and it does not read meanwhile.
+ */
+export const settingsMillis = 10_000
+
 /** What one connection may ask for. Node bounds the rest: SETTINGS, PINGs and resets that wait for an answer. */
 const limits = {
   /** Bytes a connection's streams may hold, in MB. */
@@ -137,8 +143,14 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
 
   server.on("session", (session: http2.ServerHttp2Session) => {
     const connection = connections.get(nameOf(session.socket))
-    if (connection === undefined) session.destroy()
-    else sessions.set(session, connection)
+    if (connection === undefined) return session.destroy()
+    sessions.set(session, connection)
+    const acknowledged = after(settingsMillis, () => {
+      onRubbish("SETTINGS were not acknowledged")
+      connection.drop()
+    })
+    session.on("localSettings", acknowledged)
+    session.on("close", acknowledged)
   })
   server.on("stream", (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
     const connection = stream.session && sessions.get(stream.session)

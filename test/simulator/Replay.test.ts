@@ -324,9 +324,19 @@ describe("Replay", () => {
     assert.deepStrictEqual([...whole?.pieces ?? []], [Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 3)])
     const mulaw = query.replace("linear16", "mulaw")
     const gap: Thing = { at: 0, what: "gap", messages: 2, bytes: 2 }
-    const holed = Replay.audio(entries([...opened, spoken, gap, spoken, { at: 0, what: "unsent" }], mulaw))
+    const holed = Replay.audio(entries([...opened, spoken, gap, sentClose(0), { at: 0, what: "ended" }], mulaw))
     assert.deepStrictEqual([holed?.bytes, holed?.captured], [5, false])
     assert.deepStrictEqual([...holed?.pieces ?? []], [Uint8Array.of(1, 2, 3), Uint8Array.of(0xff, 0xff)])
+    // where the server broke off, its client was still sending
+    const failed: Thing = { at: 2000, what: "failed", reason: { tag: "ModelStreamError", detail: "d" } }
+    for (const [end, ...after] of [[failed], [spoken, { at: 2000, what: "unsent" as const }], [failed, sentClose(2000)]]) {
+      const broken = Replay.audio(entries([...opened, spoken, ...(end === undefined ? [] : [end]), ...after]))
+      assert.deepStrictEqual([broken?.bytes, broken?.captured], [3, true])
+      const [first, ...others] = broken?.pieces ?? []
+      assert.deepStrictEqual(first, Uint8Array.of(1, 2, 3))
+      assert.strictEqual(others.reduce((sum, { length }) => sum + length, 0), (2 + 60) * 32_000)
+      assert.isTrue(others.every((piece) => piece.every((byte) => byte === 0)))
+    }
     assert.isUndefined(Replay.audio(entries(opened), 1))
     assert.isUndefined(Replay.audio(entries(opened, "model=flux-general-en")))
   })

@@ -2,10 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import { settingsMillis } from "../../src/simulator/front.ts"
 import { fromText } from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import { closeStream } from "../support/flux.ts"
@@ -64,6 +67,7 @@ const becomes = (what: string, now: Effect.Effect<unknown>, expected: unknown) =
     until: (value) => value === expected,
     schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 300 })
   }).pipe(
+    TestClock.withLive,
     Effect.andThen(now),
     Effect.map((value) => assert.strictEqual(value, expected, what))
   )
@@ -92,11 +96,15 @@ const withstands = (
 ) =>
   Effect.gen(function*() {
     const { seen } = yield* defects
+    // a certificate that holds now
+    yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
     const server = yield* simulator(options.tls ?? false)
     const before = yield* Effect.promise(() => session(server))
     assert.isAbove(before.length, 10)
     yield* Effect.promise(() => abuse(server, makeRandom(options.seed)))
     assert.deepStrictEqual(yield* Effect.promise(() => session(server)), before)
+    // Node may not see TLS clients go that do so in their handshake
+    if (options.tls === true) yield* TestClock.adjust(settingsMillis)
     yield* becomes("sessions", server.sessions, 0)
     yield* becomes("sockets", Effect.sync(sockets), 0)
     yield* becomes(
@@ -376,7 +384,7 @@ const abuses: Readonly<Record<string, Abuse>> = {
 
 describe("a simulator withstands", () => {
   for (const tls of [false, true]) {
-    it.live(`random bytes (TLS: ${tls})`, () =>
+    it.effect(`random bytes (TLS: ${tls})`, () =>
       withstands((server, random) =>
         crowd(100, async () => {
           const socket = await dialTcp(server.port)
@@ -384,7 +392,7 @@ describe("a simulator withstands", () => {
           await leave(socket, random)
         }), { seed: 1, tls }))
 
-    it.live(`random frames, and a session among them (TLS: ${tls})`, () =>
+    it.effect(`random frames, and a session among them (TLS: ${tls})`, () =>
       withstands(async (server, random) => {
         const headers = await raw.signedHeaders()
         await crowd(100, async () => {
@@ -398,7 +406,7 @@ describe("a simulator withstands", () => {
       }, { seed: 2, tls }))
   }
 
-  it.live("every abuse of HTTP/2 on the list", () =>
+  it.effect("every abuse of HTTP/2 on the list", () =>
     withstands(async (server, random) => {
       const headers = await raw.signedHeaders()
       for (const [name, { ends, frames }] of Object.entries(abuses)) {
@@ -424,7 +432,7 @@ describe("a simulator withstands", () => {
       }
     }, { seed: 3 }))
 
-  it.live("floods from a client that reads nothing", () =>
+  it.effect("floods from a client that reads nothing", () =>
     withstands(async (server, random) => {
       const headers = await raw.signedHeaders()
       for (const name of ["a flood of SETTINGS", "a flood of PING", "streams reset as soon as they are opened"]) {
@@ -437,7 +445,7 @@ describe("a simulator withstands", () => {
       }
     }, { seed: 4 }))
 
-  it.live("bodies of any bytes, messages of any text, and messages that never end", () =>
+  it.effect("bodies of any bytes, messages of any text, and messages that never end", () =>
     withstands(async (server, random) => {
       const headers = await raw.signedHeaders({
         query: "model=flux-general-multi&encoding=linear16&sample_rate=16000"
@@ -467,7 +475,7 @@ describe("a simulator withstands", () => {
       }
     }, { seed: 5 }))
 
-  it.live("wrong methods, paths and headers", () =>
+  it.effect("wrong methods, paths and headers", () =>
     withstands(async (server, random) => {
       const good = await raw.signedHeaders()
       await crowd(100, async () => {
@@ -496,19 +504,23 @@ describe("a simulator withstands", () => {
       }
     }, { seed: 6 }))
 
-  it.live("1,000 clients that go at any moment", () =>
+  it.effect.each<readonly [clients: number, tls: boolean]>([
+    [1000, false],
+    [300, true]
+  ])("%i clients that go at any moment (TLS: %s)", ([clients, tls]) =>
     withstands(async (server, random) => {
       const headers = await raw.signedHeaders()
       const frames = cut(audio, [2560]).map((bytes) => raw.unsignedFrame(raw.part(bytes)))
       const close = raw.unsignedFrame(raw.part(closeStream))
-      await crowd(1000, async () => {
+      await crowd(clients, async () => {
         const stage = random.below(8)
-        const socket = await dialTcp(server.port)
+        const socket = tls ? (await dial(server)).socket : await dialTcp(server.port)
         const write = (...parts: ReadonlyArray<Uint8Array>): void => void (socket.writable && socket.write(Buffer.concat(parts)))
         const answered = () => new Promise<void>((resolve) => socket.once("data", () => resolve()).once("close", () => resolve()))
         if (stage > 0) write(h2.preface, h2.settings())
         if (stage > 1) await answered()
-        if (stage > 2) write(h2.frame(h2.type.settings, h2.ack, 0), h2.request(1, headers))
+        // a dialled one has acknowledged SETTINGS already
+        if (stage > 2) write(...(tls ? [] : [h2.frame(h2.type.settings, h2.ack, 0)]), h2.request(1, headers))
         if (stage > 3) await answered()
         if (stage > 4) write(...frames.slice(0, random.below(9)).map((bytes) => h2.frame(h2.type.data, 0, 1, bytes)))
         if (stage > 5) await settled()
@@ -517,10 +529,10 @@ describe("a simulator withstands", () => {
         if (stage > 2 && random.chance(0.2)) write(h2.frame(h2.type.data, h2.endStream, 1))
         await leave(socket, random)
       }, 50)
-      assert.isAbove((await Effect.runPromise(server.ledger)).length, 400)
-    }, { seed: 7 }))
+      assert.isAbove((await Effect.runPromise(server.ledger)).length, clients / 3)
+    }, { seed: 7, tls }))
 
-  it.live("TLS handshakes that are cut off or wrong", () =>
+  it.effect("TLS handshakes that are cut off or wrong", () =>
     withstands(async (server, random) => {
       const hello = await new Promise<Buffer>((resolve) => {
         const listener = net.createServer((socket) => {
