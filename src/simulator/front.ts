@@ -5,6 +5,8 @@
 import * as crypto from "node:crypto"
 import * as http2 from "node:http2"
 import * as net from "node:net"
+import { type Duplex, duplexPair, pipeline } from "node:stream"
+import * as tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Credentials } from "../internal/requestSignature.ts"
@@ -39,12 +41,6 @@ export interface Front {
 /** How long a connection may go without an open stream, ms: a handshake or headers that are never finished end then. */
 export const idleMillis = 60_000
 
-/**
- * How long a client may take to acknowledge SETTINGS, ms (RFC 9113, 6.5.3). Node does not see a TLS client go that is
- * gone when the handshake ends: its writes never end then, and it does not read meanwhile.
- */
-export const settingsMillis = 10_000
-
 /** What one connection may ask for. Node bounds the rest: SETTINGS, PINGs and resets that wait for an answer. */
 const limits = {
   /** Bytes a connection's streams may hold, in MB. */
@@ -71,14 +67,12 @@ interface Connection {
 
 /** Makes the server. */
 export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: Options): Front => {
-  const server = secure === undefined
-    ? http2.createServer(limits)
-    : http2.createSecureServer({ ...limits, cert: secure.cert, key: secure.key })
+  const server = http2.createServer(limits)
+  const secureContext = secure && tls.createSecureContext({ cert: secure.cert, key: secure.key })
   const sockets = new Set<net.Socket>()
   const streams = new Set<http2.ServerHttp2Stream>()
-  // TLS has sockets of its own, known to be the same by their peer
-  const connections = new Map<string, Connection>()
-  const sessions = new WeakMap<http2.Http2Session, Connection>()
+  const connections = new WeakMap<http2.Http2Session, Connection>()
+  let arriving: Connection | undefined
   /** Runs something once all sockets and streams have closed, and all who want to know have been told. */
   const whenVacant = (then: () => void): void => {
     const check = (): void => {
@@ -141,19 +135,17 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
     play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now, after: later }))
   }
 
+  /** Begins HTTP/2; the session is made within. */
+  const serve = (carrier: Duplex, connection: Connection): void => {
+    arriving = connection
+    server.emit("connection", carrier)
+    arriving = undefined
+  }
   server.on("session", (session: http2.ServerHttp2Session) => {
-    const connection = connections.get(nameOf(session.socket))
-    if (connection === undefined) return session.destroy()
-    sessions.set(session, connection)
-    const acknowledged = after(settingsMillis, () => {
-      onRubbish("SETTINGS were not acknowledged")
-      connection.drop()
-    })
-    session.on("localSettings", acknowledged)
-    session.on("close", acknowledged)
+    if (arriving !== undefined) connections.set(session, arriving)
   })
   server.on("stream", (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
-    const connection = stream.session && sessions.get(stream.session)
+    const connection = stream.session && connections.get(stream.session)
     // one that broke in the same tick
     stream.on("error", ignore)
     if (stream.destroyed || stream.closed || connection === undefined) return
@@ -161,13 +153,17 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
     open(stream, headers, connection.drop)
   })
   server.on("sessionError", rubbish)
-  server.on("tlsClientError", rubbish)
   server.on("error", rubbish)
-  server.on("unknownProtocol", (socket: net.Socket) => {
-    onRubbish("the client does not offer HTTP/2")
-    socket.destroy()
-  })
 
+  const serveTls = (socket: net.Socket, connection: Connection): void => {
+    const plain = new tls.TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ["h2"] })
+    plain.on("error", rubbish)
+    plain.once("secure", () => {
+      if (plain.alpnProtocol === "h2") return serve(relay(plain), connection)
+      onRubbish("the client does not offer HTTP/2")
+      socket.destroy()
+    })
+  }
   const doorway = net.createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket))
@@ -177,14 +173,9 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
       socket.resume()
       return
     }
-    const name = nameOf(socket)
     const connection = makeConnection(socket)
-    connections.set(name, connection)
-    socket.on("close", () => {
-      // the port may have been taken by another already
-      if (connections.get(name) === connection) connections.delete(name)
-    })
-    server.emit("connection", socket)
+    if (secure === undefined) serve(socket, connection)
+    else serveTls(socket, connection)
   })
 
   return {
@@ -209,7 +200,16 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
 
 const ignore = (): void => {}
 
-const nameOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
+/**
+ * The plain bytes of TLS as a stream of their own. On TLS's socket itself HTTP/2 may not see a client go: where a
+ * write of control frames fails unheard, all that come after wait for ever, and nothing is read meanwhile.
+ */
+const relay = (plain: tls.TLSSocket): Duplex => {
+  const [inside, outside] = duplexPair()
+  pipeline(plain, inside, plain, () => outside.destroy())
+  outside.on("close", () => plain.destroy())
+  return outside
+}
 
 const requestOf = (headers: http2.IncomingHttpHeaders) => ({
   method: headers[":method"] ?? "",

@@ -14,6 +14,7 @@ import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as certificate from "../../src/simulator/certificate.ts"
+import { idleMillis } from "../../src/simulator/front.ts"
 import type { SessionRecord } from "../../src/simulator/Ledger.ts"
 import { fromText } from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
@@ -511,6 +512,26 @@ describe("SimulatorServer", () => {
       }
     }))
 
+  it.live("tells in its log of what is no TLS", () =>
+    Effect.gen(function*() {
+      const { certificate, port } = yield* SimulatorServer.SimulatorServer
+      const plain = yield* Effect.promise(() => knock(port))
+      plain.write(h2.preface)
+      assert.include(yield* logged("bad connection"), "wrong version number")
+      // a record that was tampered with, after a good handshake
+      const tcp = yield* Effect.promise(() => knock(port))
+      yield* Effect.callback<void>((resume) => {
+        const socket = tls.connect({ socket: tcp, host: "127.0.0.1", ca: certificate, ALPNProtocols: ["h2"] })
+        socket.on("error", () => {})
+        socket.on("secureConnect", () => {
+          tcp.write(Buffer.from("1703030020", "hex"))
+          tcp.write(Buffer.alloc(32, 7))
+          resume(Effect.void)
+        })
+      })
+      assert.include(yield* logged("bad connection"), "bad record mac")
+    }).pipe(Effect.provide(simulator({ tls: true }))))
+
   it.live("speaks no HTTP/1 over TLS either", () =>
     Effect.gen(function*() {
       const { certificate, port } = yield* SimulatorServer.SimulatorServer
@@ -535,18 +556,12 @@ describe("SimulatorServer", () => {
       assert.strictEqual(failed._tag, "CertificateFailed")
     }).pipe(Effect.provide(simulator())))
 
-  it.effect.each<readonly [what: string, tls: boolean, seconds: number, said: ReadonlyArray<Uint8Array>]>([
-    ["says nothing", false, 10, []],
-    ["does not acknowledge SETTINGS", false, 10, [h2.preface, h2.settings()]],
-    ["does not finish its headers", false, 60, [
-      h2.preface,
-      h2.settings(),
-      h2.frame(h2.type.settings, h2.ack, 0),
-      h2.frame(h2.type.headers, 0, 1, Buffer.of(0x83))
-    ]],
-    ["begins no handshake", true, 60, []],
-    ["does not finish its handshake", true, 60, [Buffer.from("1603010200", "hex")]]
-  ])("keeps no connection that never comes to a session: one that %s (TLS: %s) goes after %i s", ([, tls, seconds, said]) =>
+  it.effect.each<readonly [what: string, tls: boolean, said: ReadonlyArray<Uint8Array>]>([
+    ["says nothing", false, []],
+    ["does not finish its headers", false, [h2.preface, h2.settings(), h2.frame(h2.type.headers, 0, 1, Buffer.of(0x83))]],
+    ["begins no handshake", true, []],
+    ["does not finish its handshake", true, [Buffer.from("1603010200", "hex")]]
+  ])("keeps a connection without a session for a minute: one that %s (TLS: %s)", ([, tls, said]) =>
     Effect.gen(function*() {
       // a certificate that holds now
       yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
@@ -569,7 +584,8 @@ describe("SimulatorServer", () => {
       )
       socket.write(Buffer.concat(said))
       yield* barrier
-      yield* TestClock.adjust(seconds * 1000 - 1)
+      assert.strictEqual(idleMillis, 60_000)
+      yield* TestClock.adjust(idleMillis - 1)
       yield* barrier
       assert.isFalse(state.closed)
       yield* TestClock.adjust(1)
@@ -591,7 +607,7 @@ describe("SimulatorServer", () => {
       yield* Effect.promise(() => closed)
     }).pipe(Effect.provide(simulator())))
 
-  it.effect("keeps a ledger, and hands over the records of what has ended: in order, failing or not, to the last", () =>
+  it.live.each([false, true])("keeps a ledger, and hands over records: in order, failing or not, to the last (TLS: %s)", (tls) =>
     Effect.gen(function*() {
       const taken: Array<string> = []
       const gate = yield* Latch.make()
@@ -604,12 +620,13 @@ describe("SimulatorServer", () => {
         })
       const lines = yield* Effect.gen(function*() {
         const server = yield* SimulatorServer.SimulatorServer
-        const first = yield* request()
+        const trust = { ca: server.certificate }
+        const first = yield* request({}, trust)
         first.stream.write(Buffer.concat([draw("v"), closeStream].map((body) => raw.unsignedFrame(raw.part(body)))))
         yield* Effect.promise(() => first.exchange.answer)
-        const second = yield* request({ tampered: { authorization: undefined } })
+        const second = yield* request({ tampered: { authorization: undefined } }, trust)
         yield* Effect.promise(() => second.exchange.answer)
-        const third = yield* request()
+        const third = yield* request({}, trust)
         yield* Effect.promise(() => third.exchange.messages(1))
         const records = yield* server.ledger
         assert.deepStrictEqual(records.map(({ ending, session }) => [session, ending]), [
@@ -623,7 +640,7 @@ describe("SimulatorServer", () => {
         assert.deepStrictEqual(taken, ["begin 0 flux-closed"])
         yield* gate.open
         return yield* Lines
-      }).pipe(Effect.provide(simulator({ onRecord })))
+      }).pipe(Effect.provide(simulator({ onRecord, tls })))
       assert.deepStrictEqual(taken, ["begin 0 flux-closed", "end 0", "begin 1 refused", "begin 2 lost", "end 2"])
       const failures = (yield* Queue.takeAll(lines)).filter((line) => line.includes("a record was not taken"))
       assert.lengthOf(failures, 1)

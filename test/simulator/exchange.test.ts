@@ -390,6 +390,21 @@ describe("exchange", () => {
       assert.deepStrictEqual(heard, ["audio 6", "gone"])
     }))
 
+  it.live("does nothing, and throws nothing, where the stream goes before what was said has left", () =>
+    Effect.gen(function*() {
+      for (const what of ["end", "reset", "goAway", "drop"] as const) {
+        const { client, hears, timers, wire } = yield* serve([[4, 100]])
+        wire.accept()
+        wire.say("x".repeat(1000))
+        if (what === "end" || what === "drop") wire[what]()
+        else wire[what](11)
+        yield* Effect.promise(() => client.seen(isData))
+        client.socket.destroy()
+        yield* Effect.promise(() => hears("gone"))
+        timers.forEach(({ run }) => run())
+      }
+    }))
+
   it.live("does nothing, and throws nothing, once the stream has gone", () =>
     Effect.gen(function*() {
       const { client, heard, hears, wire } = yield* serve()

@@ -37,7 +37,7 @@ const dial = (server: Server, options: raw.RequestOptions = {}): Effect.Effect<C
   Effect.gen(function*() {
     const headers = yield* Effect.promise(() => raw.signedHeaders(options))
     const connection = yield* Effect.acquireRelease(
-      Effect.promise(() => h2.connect(server.port)),
+      Effect.promise(() => h2.connect(server.port, server.certificate)),
       ({ socket }) => Effect.sync(() => socket.destroy())
     )
     connection.send(h2.preface, h2.settings(), h2.request(1, headers))
@@ -145,6 +145,25 @@ describe("a fault on the wire, in a running session", () => {
       const { ending, names } = yield* only(server)
       assert.deepStrictEqual([ending, names], ["fault", [fault.fault]])
       assert.strictEqual(yield* server.sessions, 0)
+    }))
+
+  it.effect("breaks come after all that was said over TLS too", () =>
+    Effect.gen(function*() {
+      // a certificate that holds now
+      yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
+      for (
+        const [fault, end] of [
+          [{ fault: "reset", turn: 0 }, ["RST_STREAM 2"]],
+          [{ fault: "go-away", turn: 0, code: 11 }, ["GOAWAY 11"]],
+          [{ fault: "drop-socket", turn: 0 }, []]
+        ] as const
+      ) {
+        const server = yield* simulator([fault], { tls: true })
+        const client = yield* dial(server)
+        client.write(...speech.slice(0, 15), closeStream)
+        yield* Effect.promise(() => Promise.race([client.closed, client.seen(isOver)]))
+        assert.deepStrictEqual(story(client), [...head, "StartOfTurn", ...end])
+      }
     }))
 
   it.effect.each<readonly [name: "throttle" | "internal-stream-failure", exception: string]>([

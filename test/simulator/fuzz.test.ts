@@ -8,7 +8,6 @@ import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import { settingsMillis } from "../../src/simulator/front.ts"
 import { fromText } from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import { closeStream } from "../support/flux.ts"
@@ -103,8 +102,6 @@ const withstands = (
     assert.isAbove(before.length, 10)
     yield* Effect.promise(() => abuse(server, makeRandom(options.seed)))
     assert.deepStrictEqual(yield* Effect.promise(() => session(server)), before)
-    // Node may not see TLS clients go that do so in their handshake
-    if (options.tls === true) yield* TestClock.adjust(settingsMillis)
     yield* becomes("sessions", server.sessions, 0)
     yield* becomes("sockets", Effect.sync(sockets), 0)
     yield* becomes(
@@ -529,7 +526,7 @@ describe("a simulator withstands", () => {
         if (stage > 2 && random.chance(0.2)) write(h2.frame(h2.type.data, h2.endStream, 1))
         await leave(socket, random)
       }, 50)
-      assert.isAbove((await Effect.runPromise(server.ledger)).length, clients / 3)
+      assert.isAbove((await Effect.runPromise(server.ledger)).length, clients / 5)
     }, { seed: 7, tls }))
 
   it.effect("TLS handshakes that are cut off or wrong", () =>
