@@ -20,7 +20,7 @@ import { TestClock } from "effect/testing"
 import type * as FluxError from "../src/FluxError.ts"
 import { type FluxConnection, FluxTransport, type Frame, profiles } from "../src/FluxTransport.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
-import * as certificate from "../src/simulator/certificate.ts"
+import * as certificate from "../src/simulator/server/certificate.ts"
 import * as bare from "./support/bareServer.ts"
 import { credentials as keys, seedOf, vectorMillis } from "./support/rawClient.ts"
 

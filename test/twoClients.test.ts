@@ -43,10 +43,10 @@ const cases: ReadonlyArray<Case> = [
     name: "a transcript, following the speech of a recording",
     script: Script.fromText(readFileSync(new URL("sample.txt", sample), "utf8")),
     audio: Effect.scoped(Effect.gen(function*() {
-      const file = yield* Effect.orDie(AudioFile.open(new URL("sample.wav", sample).pathname))
+      const file = yield* AudioFile.open(new URL("sample.wav", sample).pathname)
       assert.deepStrictEqual(file.format, pcm16)
-      return yield* Effect.orDie(Stream.runCollect(Audio.frames(file.audio, file.format)))
-    })),
+      return yield* Stream.runCollect(Audio.frames(file.audio, file.format))
+    })).pipe(Effect.orDie),
     changes: readFileSync(new URL("sample.txt", sample), "utf8").trim().split("\n").flatMap((line) => [
       `StartOfTurn ${line.split(" ")[0]}`,
       `EndOfTurn ${line}`

@@ -10,7 +10,7 @@ import type { Profile } from "./Profile.ts"
 import type { Recording } from "./Recording.ts"
 import * as Replay from "./Replay.ts"
 import { placeholders, type Script } from "./Script.ts"
-import * as sessionOf from "./session.ts"
+import * as sessionOf from "./session/session.ts"
 import type { Player, Refusal, Surroundings, Wire } from "./wire.ts"
 
 /** How a simulated endpoint behaves. */

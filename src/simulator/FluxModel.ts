@@ -9,19 +9,19 @@
 import * as Result from "effect/Result"
 import type { Format } from "../Audio.ts"
 import type { ProfileName } from "../FluxTransport.ts"
-import * as clientMessage from "./clientMessage.ts"
-import * as configuration from "./configuration.ts"
+import * as clientMessage from "./model/clientMessage.ts"
+import * as configuration from "./model/configuration.ts"
 import * as Profile from "./Profile.ts"
-import * as query from "./query.ts"
+import * as query from "./model/query.ts"
 import { type CloseMode, placeholders, type Script } from "./Script.ts"
-import * as serverMessages from "./serverMessages.ts"
-import type { Said } from "./serverMessages.ts"
-import * as speech from "./speech.ts"
-import * as turnEngine from "./turnEngine.ts"
-import * as voice from "./voice.ts"
+import * as serverMessages from "./model/serverMessages.ts"
+import type { Said } from "./model/serverMessages.ts"
+import * as speech from "./model/speech.ts"
+import * as turnEngine from "./model/turnEngine.ts"
+import * as voice from "./model/voice.ts"
 
 export type { CloseMode } from "./Script.ts"
-export type { Said } from "./serverMessages.ts"
+export type { Said } from "./model/serverMessages.ts"
 
 /** What goes wrong with every Configure that is well formed. */
 export interface ConfigureFault {

@@ -5,11 +5,11 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Fault } from "./Fault.ts"
-import * as jsonText from "./jsonText.ts"
-import { type CloseMode, ScriptInput } from "./scriptInput.ts"
-import { normalise } from "./scriptRules.ts"
+import * as jsonText from "./script/jsonText.ts"
+import { type CloseMode, ScriptInput } from "./script/input.ts"
+import { normalise } from "./script/rules.ts"
 
-export { CloseMode, ScriptInput } from "./scriptInput.ts"
+export { CloseMode, ScriptInput } from "./script/input.ts"
 
 /** A word as it is said. */
 export interface Word {

@@ -21,9 +21,9 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as certificate from "./certificate.ts"
+import * as certificate from "./server/certificate.ts"
 import * as Endpoint from "./Endpoint.ts"
-import * as front from "./front.ts"
+import * as front from "./server/front.ts"
 import type { SessionRecord } from "./Ledger.ts"
 
 /** How the simulator behaves and where it listens. */

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
-import * as certificate from "../../src/simulator/certificate.ts"
+import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
 import { file, lines, real, run, simulate, start } from "../support/command.ts"
 

@@ -5,7 +5,7 @@ import * as FluxMessage from "../../src/FluxMessage.ts"
 import * as mask from "../../src/internal/mask.ts"
 import * as turns from "../../src/internal/turns.ts"
 import { profiles } from "../../src/simulator/Profile.ts"
-import * as query from "../../src/simulator/query.ts"
+import * as query from "../../src/simulator/model/query.ts"
 
 const turnInfo = (fields: Partial<FluxMessage.TurnInfo>): FluxMessage.TurnInfo => ({
   type: "TurnInfo",

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Endpoint from "../../src/simulator/Endpoint.ts"
-import * as refusals from "../../src/simulator/refusals.ts"
+import * as refusals from "../../src/simulator/session/refusals.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import type { Player } from "../../src/simulator/wire.ts"
 import { baseQuery, closeStream, requestId } from "../support/flux.ts"

@@ -1,0 +1,117 @@
+/**
+ * When turns open, are resumed and end: the state machine of protocol 4, frame by frame on audio time. Keeps the
+ * guarantees of protocol 4.2 whatever is said, and whatever a Configure changes in between. Pure.
+ */
+import type { TurnEvent } from "../../FluxMessage.ts"
+import * as confidence from "./confidence.ts"
+import type { Configuration } from "./configuration.ts"
+import type { CloseMode } from "../Script.ts"
+import type { Said, ServerMessages, Trigger } from "./serverMessages.ts"
+import type { Frame } from "./speech.ts"
+import type { Turn, Voice } from "./voice.ts"
+
+/** The turns of one session. */
+export interface TurnEngine {
+  /** Takes the next frame. At most one message: a change, or else an Update where one is due. */
+  readonly frame: (frame: Frame) => Said | undefined
+  /** Ends the turn with the words of its latest message: nothing is decoded for it (protocol 3.3). */
+  readonly force: () => Said
+  /** The last word on an open turn. */
+  readonly close: (mode: CloseMode) => Said | undefined
+}
+
+/** A new {@link TurnEngine}; `active` gives what is in force. */
+export const make = (voice: Voice, say: ServerMessages, active: () => Configuration): TurnEngine => {
+  let turnIndex = 0
+  let windowStartMillis = 0
+  let nowMillis = 0
+  let frameInSlot = 0
+  let slotTaken = false
+  /** From an EagerEndOfTurn to the TurnResumed after it. */
+  let eager = false
+  /** Words of the open turn in its latest message. */
+  let wordsTold = 0
+
+  const tell = (event: TurnEvent, trigger?: Trigger): Said => {
+    const turn = voice.turn()
+    wordsTold = turn?.words.length ?? 0
+    return say.turnInfo({
+      event,
+      turnIndex,
+      windowStartMillis,
+      nowMillis,
+      turn,
+      confidence: turn === undefined ? 0 : confidence.ofTurn(turn, nowMillis),
+      languageHints: active().languageHints,
+      trigger
+    })
+  }
+  const resume = (): Said => {
+    eager = false
+    return tell("TurnResumed")
+  }
+  const end = (trigger: Trigger): Said => {
+    const message = tell("EndOfTurn", trigger)
+    voice.end()
+    eager = false
+    turnIndex++
+    windowStartMillis = nowMillis
+    return message
+  }
+  /** Confidence comes first: where it is enough, the silence was not needed. */
+  const endedBy = (turn: Turn, sure: number): Trigger | undefined => {
+    const { eotThreshold, eotTimeoutMs } = active()
+    // a threshold of 1 turns ends by confidence off (protocol 4.4)
+    if (eotThreshold < 1 && sure >= eotThreshold) return "model"
+    return turn.silenceMillis >= eotTimeoutMs ? "timeout" : undefined
+  }
+  const change = (startMillis: number, loud: boolean): Said | undefined => {
+    const opening = voice.turn() === undefined
+    const newWord = voice.hear(startMillis, nowMillis, loud)
+    const turn = voice.turn()
+    if (turn === undefined) return undefined
+    if (opening) return tell("StartOfTurn")
+    // an eager end stands for its words, however sure Flux is now
+    if (eager && newWord) return resume()
+    const sure = confidence.ofTurn(turn, nowMillis)
+    const trigger = endedBy(turn, sure)
+    if (trigger !== undefined) {
+      voice.finish()
+      return end(trigger)
+    }
+    const { eagerEotThreshold } = active()
+    const probable = eagerEotThreshold !== undefined && sure >= eagerEotThreshold
+    if (probable === eager) return undefined
+    if (eager) return resume()
+    voice.finish()
+    eager = true
+    return tell("EagerEndOfTurn")
+  }
+
+  return {
+    frame: ({ endMillis, voiced }) => {
+      const startMillis = nowMillis
+      nowMillis = endMillis
+      const changed = change(startMillis, voiced)
+      slotTaken ||= changed !== undefined
+      frameInSlot++
+      if (frameInSlot < framesPerSlot) return changed
+      const due = !slotTaken
+      frameInSlot = 0
+      slotTaken = false
+      return due ? tell("Update") : changed
+    },
+    force: () => {
+      const turn = voice.turn()
+      if (turn === undefined) return say.noActiveTurn()
+      turn.words.length = wordsTold
+      // between two slots it takes neither's Update
+      slotTaken ||= frameInSlot > 0
+      return end("manual")
+    },
+    close: (mode) => voice.turn() === undefined ? undefined : mode === "update" ? tell("Update") : end("model")
+  }
+}
+
+/** An Update every 240 ms, unless a change has taken its slot (protocol 4.2, 4.3). */
+const framesPerSlot = 3

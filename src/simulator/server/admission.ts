@@ -1,0 +1,90 @@
+/**
+ * Who is let in: what SageMaker makes of the headers of a request before any container hears of it (protocol 1.3,
+ * 5.2, 5.9), and the invocation path, which the container refuses unseen. Query, faults and the session itself are
+ * the endpoint's.
+ */
+import * as Result from "effect/Result"
+import * as requestSignature from "../../internal/requestSignature.ts"
+import type { Request } from "../Endpoint.ts"
+import type { Chain } from "./inbound.ts"
+import * as refusals from "../session/refusals.ts"
+import type { Refusal } from "../wire.ts"
+
+/** A request that is let in. */
+export interface Admitted {
+  readonly request: Pick<Request, "query" | "endpointName" | "region">
+  /** What its chunk signatures must chain to; absent where none is checked. */
+  readonly chain: Chain | undefined
+}
+
+/** A request that is not, as far as it was understood. */
+export interface Denied {
+  readonly request: Partial<Request>
+  readonly refusal: Refusal
+}
+
+/**
+ * Judges a request by its headers, in AWS's order: route, authorization, input, container. Where credentials are
+ * given, signatures are checked in full; otherwise only that they look like signatures.
+ */
+export const judge = (
+  request: requestSignature.Request,
+  credentials: requestSignature.Credentials | undefined,
+  nowMillis: number
+): Result.Result<Admitted, Denied> => {
+  const query = request.header(queryHeader) ?? ""
+  const endpointName = route.exec(request.path)?.[1]
+  const deny = (refusal: Refusal, region?: string): Result.Result<never, Denied> =>
+    Result.fail({
+      request: {
+        query,
+        ...(endpointName === undefined ? {} : { endpointName }),
+        ...(region === undefined ? {} : { region })
+      },
+      refusal
+    })
+  if (request.method !== "POST" || endpointName === undefined) return deny(refusals.unknownOperation())
+  const authorization = requestSignature.authorization(request)
+  if (Result.isFailure(authorization)) return deny(forbidden(authorization.failure))
+  const { region, service, signature } = authorization.success
+  const problem = credentials && requestSignature.verify(request, authorization.success, credentials, nowMillis)
+  if (problem !== undefined) return deny(forbidden(problem), region)
+  const wrong = inputProblem(request, endpointName)
+  if (wrong !== undefined) return deny(refusals.invalidInput(wrong), region)
+  if (request.header(pathHeader) !== "v2/listen") {
+    return deny(refusals.unreachable(endpointName, region, "the container has no such path: expected v2/listen"), region)
+  }
+  return Result.succeed({
+    request: { query, endpointName, region },
+    chain: credentials && { secretAccessKey: credentials.secretAccessKey, region, service, seed: signature }
+  })
+}
+
+const forbidden = ({ errorType, message }: requestSignature.Problem): Refusal => refusals.forbidden(errorType, message)
+
+const pathHeader = "x-amzn-sagemaker-model-invocation-path"
+const queryHeader = "x-amzn-sagemaker-model-query-string"
+const variantHeader = "x-amzn-sagemaker-target-variant"
+
+const route = /^\/endpoints\/([^/?]+)\/invocations-bidirectional-stream$/
+const namePattern = /^[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
+const pathPattern = /^[A-Za-z0-9\-._]+(?:\/[A-Za-z0-9\-._]+)*$/
+const isName = (text: string): boolean => text.length <= 63 && namePattern.test(text)
+
+/** What breaks the patterns of protocol 1.3 other than the query's, and the two headers that say how the body is signed. */
+const inputProblem = (request: requestSignature.Request, endpointName: string): string | undefined => {
+  const path = request.header(pathHeader)
+  const variant = request.header(variantHeader)
+  if (request.header("content-type") !== "application/vnd.amazon.eventstream") {
+    return "content-type must be application/vnd.amazon.eventstream"
+  }
+  if (request.header("x-amz-content-sha256") !== "STREAMING-AWS4-HMAC-SHA256-EVENTS") {
+    return "x-amz-content-sha256 must be STREAMING-AWS4-HMAC-SHA256-EVENTS"
+  }
+  if (!isName(endpointName)) return "EndpointName does not match its pattern"
+  if (variant !== undefined && !isName(variant)) return "TargetVariant does not match its pattern"
+  if (path !== undefined && (path.length > 100 || !pathPattern.test(path))) {
+    return "ModelInvocationPath does not match its pattern"
+  }
+  return undefined
+}

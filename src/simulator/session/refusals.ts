@@ -1,0 +1,70 @@
+/** HTTP answers other than 200, as SageMaker gives them (protocol 5.9). Pure. */
+import type { Refusal } from "../wire.ts"
+
+const json = (
+  status: number,
+  errorType: string | undefined,
+  body: Readonly<Record<string, string | number | null>>,
+  reason: string
+): Refusal => ({ status, errorType, body: JSON.stringify(body), reason })
+
+/** No such route, for a path or method that the service does not have. */
+export const unknownOperation = (): Refusal =>
+  json(400, "UnknownOperationException", { message: "Unknown operation" }, "no such route")
+
+/** 400: a header or the endpoint's name breaks its pattern (protocol 1.3). */
+export const invalidInput = (message: string): Refusal =>
+  json(400, "InputValidationError", { Message: message, ErrorCode: "INPUT_VALIDATION" }, message)
+
+/** 403: who asks is not known, or the signature is wrong. */
+export const forbidden = (errorType: string, message: string): Refusal => json(403, errorType, { message }, message)
+
+/** 403: the role lacks the permission (protocol 5.11). */
+export const accessDenied = (endpointName: string, region: string): Refusal =>
+  json(
+    403,
+    "AccessDeniedException",
+    {
+      Message: "User: arn:aws:sts::000000000000:assumed-role/simulated/session is not authorized to perform: " +
+        `sagemaker:InvokeEndpointWithBidirectionalStream on resource: arn:aws:sagemaker:${region}:000000000000:endpoint/` +
+        `${endpointName} because no identity-based policy allows the action`
+    },
+    "the permission is missing"
+  )
+
+/** 400 or 429: SageMaker's front line is throttling. The body is that of the sibling API. */
+export const throttled = (status: 400 | 429): Refusal =>
+  json(status, "ThrottlingException", { message: null }, "too many requests")
+
+/** 424: the container refused, or failed, before Flux answered; its own answer is hidden. `reason` is the true one. */
+export const unreachable = (endpointName: string, region: string, reason: string): Refusal => {
+  const inner = "Failed to establish WebSocket connection"
+  const group = `/aws/sagemaker/Endpoints/${endpointName}`
+  return json(
+    424,
+    "ModelError",
+    {
+      Message: `Received server error (424) from primary with message "${inner}". See ` +
+        `https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#logEventViewer:group=${group} ` +
+        "in account 000000000000 for more information.",
+      OriginalStatusCode: 424,
+      OriginalMessage: inner,
+      LogStreamArn: `arn:aws:logs:${region}:000000000000:log-group:${group}`
+    },
+    reason
+  )
+}
+
+/** 500 of the front end, which speaks HTML and gives no type. */
+export const internalError = (): Refusal => ({
+  status: 500,
+  contentType: "text/html",
+  errorType: undefined,
+  body: "<html><head><title>500 Internal Server Error</title></head>\n" +
+    "<body><center><h1>500 Internal Server Error</h1></center></body></html>\n",
+  reason: "an internal error"
+})
+
+/** 503. */
+export const unavailable = (): Refusal =>
+  json(503, "ServiceUnavailableError", { Message: "The service is temporarily unavailable" }, "the service is unavailable")
