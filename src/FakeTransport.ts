@@ -210,7 +210,10 @@ const connect = Effect.fnUntraced(function*(
   const headers = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const messages = yield* Queue.unbounded<string, FluxError.FluxError | Cause.Done>()
   const secrets = [query]
+  /** Where writes wait that are not read: until the response is over. */
+  const over = Deferred.makeUnsafe<void, FluxError.FluxError>()
   let reads = true
+  let ended = false
   let lost: FluxError.FluxError | undefined
 
   const fail = (reason: FluxError.Reason): FluxError.FluxError => {
@@ -221,6 +224,7 @@ const connect = Effect.fnUntraced(function*(
   const lose = (detail: string): void => {
     const reason = new FluxError.ConnectionLost({ detail })
     lost ??= fail(reason)
+    Deferred.doneUnsafe(over, Effect.fail(lost))
     // before the headers it is the opening that fails
     Deferred.doneUnsafe(headers, Effect.fail(FluxError.make(reason, "open", requestId)))
   }
@@ -234,7 +238,10 @@ const connect = Effect.fnUntraced(function*(
     say: (text) => void Queue.offerUnsafe(messages, text),
     fail: (error) => void fail(reasonOf(error, secrets)),
     corrupt: () => void fail(new FluxError.MalformedFrame({ detail: "the checksum of a message is wrong" })),
-    end: () => void Queue.endUnsafe(messages),
+    end: () => {
+      Queue.endUnsafe(messages)
+      Deferred.doneUnsafe(over, Effect.void)
+    },
     reset: (code) => {
       // to Node this is the response's end
       if (code === 0) Queue.endUnsafe(messages)
@@ -269,15 +276,22 @@ const connect = Effect.fnUntraced(function*(
   const whileOpen = (take: () => void): Effect.Effect<void, FluxError.FluxError> =>
     Effect.suspend(() => {
       if (lost !== undefined) return Effect.fail(lost)
-      return reads ? Effect.sync(take) : Effect.never
+      return reads ? Effect.sync(take) : Deferred.await(over)
     })
   return {
     requestId,
     variant,
     messages: Stream.fromQueue(messages),
     send: (frame) =>
-      whileOpen(() => (frame.dataType === "BINARY" ? player.audio(frame.bytes) : player.text(textOf(frame)))),
-    end: whileOpen(player.bodyEnded)
+      Effect.suspend(() =>
+        ended
+          ? Effect.fail(FluxError.make(new FluxError.ConnectionLost({ detail: "the request has ended" }), "streaming", requestId))
+          : whileOpen(() => (frame.dataType === "BINARY" ? player.audio(frame.bytes) : player.text(textOf(frame))))
+      ),
+    end: Effect.suspend(() => {
+      ended = true
+      return whileOpen(player.bodyEnded)
+    })
   }
 })
 

@@ -130,12 +130,32 @@ describe("FakeTransport", () => {
       const connection = yield* open
       for (const write of [connection.send(audio), connection.end]) {
         const writing = yield* Effect.forkChild(write, { startImmediately: true })
-        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("10 minutes")
         assert.strictEqual(writing.pollUnsafe(), undefined)
         yield* Fiber.interrupt(writing)
       }
       assert.deepStrictEqual((yield* ledger)[0]?.received.audioBytes, 0)
     }).pipe(withFaults({ fault: "stop-reading" })))
+
+  it.effect.each([
+    ["reset", "Failure"],
+    ["end", "Success"]
+  ] as const)("what was not read is over with the response: %s", ([as, expected]) =>
+    Effect.gen(function*() {
+      const connection = yield* open
+      const writing = yield* Effect.forkChild(Effect.exit(connection.send(audio)), { startImmediately: true })
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* Fiber.join(writing))._tag, expected)
+      assert.strictEqual((yield* Effect.exit(connection.end))._tag, expected)
+    }).pipe(withFaults({ fault: "stop-reading" }, { fault: "lifetime", seconds: 5, as })))
+
+  it.effect("nothing can be sent once the request body has ended", () =>
+    Effect.gen(function*() {
+      const connection = yield* open
+      yield* connection.end
+      const error = yield* Effect.flip(connection.send(audio))
+      assert.deepInclude(error.reason, { _tag: "ConnectionLost", detail: "the request has ended" })
+    }).pipe(withFaults()))
 
   it.effect("a refusal says what the container or SageMaker said, in the client's words", () =>
     Effect.gen(function*() {

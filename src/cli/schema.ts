@@ -16,7 +16,8 @@ const schemas = {
 
 const config = {
   of: Argument.Literals("of", ["event", "script", "ledger", "capture"]).pipe(
-    Argument.withDescription("A line of transcribe --json, a script, a line of a ledger, or a line of a capture")
+    Argument.withMetavar("event|script|ledger|capture"),
+    Argument.withDescription("A line of transcribe --json after the first, a script, a line of a ledger, or a line of a capture")
   )
 }
 

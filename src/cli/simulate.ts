@@ -16,11 +16,11 @@ import * as source from "./source.ts"
 const config = {
   port: Flag.Int("port").pipe(
     Flag.filter((port) => port >= 0 && port <= 65_535, (port) => `Expected a port from 0 to 65535, got ${port}`),
-    Flag.withDescription("Port to listen on; 0 takes any that is free"),
+    Flag.withDescription("Port to listen on (default 8443); 0 takes any that is free"),
     Flag.withDefault(8443)
   ),
   host: Flag.String("host").pipe(
-    Flag.withDescription("Address to listen on"),
+    Flag.withDescription("Address to listen on (default 127.0.0.1)"),
     Flag.withDefault("127.0.0.1")
   ),
   simulation: simulation.flags,

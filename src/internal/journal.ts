@@ -1,4 +1,5 @@
 /** Lines on their way to a writer that may be slow, fail or hang: whoever adds one never waits. */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,6 +14,10 @@ export interface Journal {
   /** Adds a line without which the rest is worth nothing. There is as much room again; beyond it the journal ends. */
   readonly push: (line: string) => void
 }
+
+/** What went wrong, as the system says it where it was the system. */
+const describe = (error: unknown): string =>
+  !(error instanceof Error) ? String(error) : error.cause instanceof Error ? error.cause.message : error.message
 
 /** How long the end of the Scope waits for what is not written yet. */
 const patience = "2 seconds"
@@ -73,7 +78,7 @@ export const make = Effect.fnUntraced(function*(options: {
     writeAll.pipe(
       Effect.catchCause((cause) => {
         giveUp()
-        return tell("The capture ends here: it could not be written", cause)
+        return tell(`The capture ends here: it could not be written: ${describe(Cause.squash(cause))}`)
       }),
       Effect.interruptible,
       Effect.forkDetach({ startImmediately: true })

@@ -102,7 +102,8 @@ export const make = (
     status === "opening" ? "open" : status === "accepted" ? "connected" : status === "ready" ? "streaming" : "closing"
   const failure = (reason: FluxError.Reason): FluxError.FluxError =>
     FluxError.make(reason, stage(), connection?.requestId)
-  const atThisStage = (error: FluxError.FluxError): FluxError.FluxError => failure(error.reason)
+  const atThisStage = ({ reason, requestId }: FluxError.FluxError): FluxError.FluxError =>
+    FluxError.make(reason, stage(), connection?.requestId ?? requestId)
 
   // --- what comes in
 

@@ -47,6 +47,8 @@ export interface Happening {
   readonly record: Ledger.SessionRecord
   /** Set with `refused`. */
   readonly refusal?: Refusal | undefined
+  /** With `ended`: faults of the session whose moment never came. */
+  readonly unmet?: ReadonlyArray<Fault.Name> | undefined
 }
 
 /** A simulated endpoint. */
@@ -75,17 +77,23 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
   const script = behaviour.script ?? placeholders
   const faults = replay === undefined ? [...script.faults, ...(behaviour.faults ?? [])] : []
   const seed = behaviour.seed ?? script.seed ?? defaultSeed
-  /** By number, and so in the order of opening. */
-  const recorders = new Map<number, Ledger.Recorder>()
-  const ended = new Set<number>()
+  /** In the order of coming in. */
+  const recorders = new Set<Ledger.Recorder>()
+  const ended = new Set<Ledger.Recorder>()
   let numbers = 0
   let sessions = 0
 
-  const happen = (what: Happening["what"], recorder: Ledger.Recorder, refusal?: Refusal): void =>
+  const happen = (what: "opened" | "refused", recorder: Ledger.Recorder, refusal?: Refusal): void =>
     onHappening({ what, record: recorder.record(), refusal })
+  const tellEnd = (recorder: Ledger.Recorder, planned: ReadonlyArray<Fault.Fault>): void => {
+    const record = recorder.record()
+    const met = new Set(record.faults.map(({ fault }) => fault))
+    const unmet = planned.filter((fault) => Fault.isTimed(fault) && !met.has(fault.fault)).map(({ fault }) => fault)
+    onHappening({ what: "ended", record, unmet })
+  }
 
-  const forget = (session: number): void => {
-    ended.add(session)
+  const forget = (recorder: Ledger.Recorder): void => {
+    ended.add(recorder)
     for (const oldest of ended) {
       if (ended.size <= maxRecords) return
       ended.delete(oldest)
@@ -93,17 +101,16 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
     }
   }
 
-  /** The recorder of the next session; it and the wire that goes with it tell what happens to the session. */
-  const begin = (request: Partial<Request>, openedAt: number) => {
-    const session = numbers++
+  /** The recorder of a request; it and the wire that goes with it tell what happens to the session. */
+  const begin = (request: Partial<Request>, openedAt: number, session?: number, planned: ReadonlyArray<Fault.Fault> = []) => {
     const plain = Ledger.recorder({
-      session,
+      ...(session === undefined ? {} : { session }),
       requestId: request.requestId ?? "",
       endpoint: request.endpointName ?? "",
       query: request.query ?? "",
       openedAt
     })
-    recorders.set(session, plain)
+    recorders.add(plain)
     let accepted = false
     let over = false
     const recorder: Ledger.Recorder = {
@@ -113,8 +120,8 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
         over = true
         plain.ended(ending, now, reason)
         if (accepted) sessions--
-        if (ending !== "refused") happen("ended", plain)
-        forget(session)
+        if (ending !== "refused") tellEnd(plain, planned)
+        forget(plain)
       }
     }
     const tell = (wire: Wire, now: () => number): Wire => ({
@@ -131,16 +138,17 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
         happen("refused", plain, refusal)
       }
     })
-    return { session, recorder, tell }
+    return { recorder, tell }
   }
 
   return {
     open: (request, wire, surroundings) => {
-      const { recorder, session, tell } = begin(request, surroundings.now())
+      const session = numbers++
+      const planned = Fault.plan(faults, seed, session)
+      const { recorder, tell } = begin(request, surroundings.now(), session, planned)
       const told = tell(wire, surroundings.now)
       const captured = replay?.sessions[session % replay.sessions.length]
       if (captured !== undefined) return Replay.open(captured, { request, wire: told, surroundings, recorder })
-      const planned = Fault.plan(faults, seed, session)
       return sessionOf.open({
         request,
         faults: planned,
@@ -171,7 +179,7 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
       return hangs
     },
     sessions: () => sessions,
-    ledger: () => [...recorders.values()].map((recorder) => recorder.record())
+    ledger: () => [...recorders].map((recorder) => recorder.record())
   }
 }
 

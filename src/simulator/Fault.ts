@@ -35,7 +35,7 @@ const descriptions = {
   "drop-socket": "the TCP connection is cut",
   "stop-reading": "nothing more is read, until flow control halts the client",
   "corrupt-crc": "a frame with a wrong checksum",
-  "mute": "Flux says nothing more, for ever or for `for` seconds of audio",
+  "mute": "Flux says nothing more, for ever or for `for` seconds of audio; meanwhile CloseStream is not answered",
   "say": "the message `text` is said as it stands: rubbish, unknown types, ...",
   "omit": "TurnInfo messages with the event `event` are left out",
   "lag": "everything is said `delay` ms later, in order",
@@ -74,8 +74,8 @@ const when = {
    * place of the clean end.
    */
   at: Schema.optionalKey(Schema.Union([seconds, Schema.Literals(["close", "end"])]).annotate({
-    description: "Seconds of audio received; close: on CloseStream, before its answer; end: after that answer, in place " +
-      "of the clean end. Not together with turn. Default: right after Connected."
+    description: "Seconds of audio received; close: on CloseStream, before its answer; end: after that answer, before " +
+      "the clean end, or in its place where the fault ends the session. Not together with turn. Default: right after Connected."
   })),
   /** The turn of this index, from 0, once it has begun; not together with `at`. */
   turn: Schema.optionalKey(count.annotate({ description: "The turn of this index, from 0, once it has begun." })),
@@ -165,7 +165,7 @@ export const Fault = Schema.Union([
   }),
   fault("chop-data", {}),
   fault("configure-failure", {
-    code: text("Default: INVALID_THRESHOLD."),
+    code: text("Default: as the bundle has it, else INVALID_THRESHOLD."),
     description: text("Default: a sentence on thresholds.")
   }),
   fault("configure-lost", {}),

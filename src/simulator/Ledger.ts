@@ -34,8 +34,8 @@ export const maxEntries = 10_000
 
 /** One session, from its request on. Times are ms on the Clock; `audioSeconds` counts audio received. */
 export const SessionRecord = Schema.Struct({
-  /** From 0, in the order of opening. */
-  session: Schema.Int,
+  /** From 0, in the order of opening; absent where SageMaker's own checks (route, signature, headers) refused it. */
+  session: Schema.optionalKey(Schema.Int),
   requestId: Schema.String,
   endpoint: Schema.String,
   query: Schema.String,
@@ -101,7 +101,7 @@ export interface Recorder {
 
 /** A new {@link Recorder}. */
 export const recorder = (opening: Opening): Recorder => {
-  const { endpoint, openedAt, query, requestId, session } = opening
+  const { openedAt } = opening
   const stamps = Stamp.reader(maxEntries)
   const faults = keptLists.make<SessionRecord["faults"][number]>(maxEntries)
   const texts = keptLists.make<SessionRecord["received"]["texts"][number]>(maxEntries)
@@ -149,11 +149,7 @@ export const recorder = (opening: Opening): Recorder => {
     record: () => {
       const omitted = { faults: faults.omitted(), stamped: stamps.omitted(), texts: texts.omitted() }
       return {
-        session,
-        requestId,
-        endpoint,
-        query,
-        openedAt,
+        ...opening,
         ...ending,
         faults: faults.all(),
         received: {

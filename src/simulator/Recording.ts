@@ -115,6 +115,7 @@ export const parse = (text: string): Result.Result<Recording, ReadonlyArray<stri
     const place = `line ${at + 1}: `
     const fault = (rule: string): void => void faults.push(place + rule)
     const value = jsonOf(raw)
+    if (!headerSeen && !isHeader(value)) return Result.fail([`${place}this is no capture, which begins with {"capture":${version},...}`])
     if (value === undefined) {
       // a crash cuts off the last line
       if (at === lines.length - 1 && headerSeen) notes.push(`${place}cut off, left out`)
@@ -160,6 +161,7 @@ const local: ReadonlySet<string> = new Set([
 
 const decodeHeader = Schema.decodeUnknownResult(Header, { errors: "all" })
 const decodeEntry = Schema.decodeUnknownResult(Entry, { errors: "all" })
+const isHeader = Schema.is(Schema.Struct({ capture: Schema.Finite }))
 const kinds = Object.keys(Entry.cases)
 const isKind = Schema.is(Schema.Struct({ what: Schema.Literals(kinds) }))
 

@@ -192,7 +192,10 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
 
 /** Whether the server ended a session, or did not read, before its client had closed it. */
 const wasBroken = (entries: ReadonlyArray<Entry>): boolean => {
-  const end = entries.findIndex(({ what }) => what === "ended" || what === "failed" || what === "unsent")
+  const end = entries.findIndex((entry) =>
+    entry.what === "ended" || entry.what === "failed" || entry.what === "unsent" ||
+    (entry.what === "received" && kindOf(entry.text) === "Error")
+  )
   return end >= 0 && !entries.slice(0, end).some((entry) => entry.what === "text" && entry.type === "CloseStream")
 }
 

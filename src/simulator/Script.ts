@@ -44,7 +44,7 @@ export interface Turn {
   readonly languages?: ReadonlyArray<string>
 }
 
-/** What is said in each session: `turns[0]` first. Turns past the end say placeholders. */
+/** What is said in each session: `turns[0]` first. Turns past the end say placeholders; where all are timed, there are none. */
 export interface Script {
   readonly turns: ReadonlyArray<Turn>
   /** What goes wrong. */

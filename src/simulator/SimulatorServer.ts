@@ -45,8 +45,8 @@ export interface Options extends Endpoint.Behaviour {
     | { readonly accessKeyId: string; readonly secretAccessKey: Redacted.Redacted }
     | undefined
   /**
-   * Takes the record of each session that has ended or was refused: one after another, in that order. Its failures
-   * are logged. Closing the simulator waits for it, for at most ten seconds.
+   * Takes the record of each session that has ended or was refused: one after another, in that order; at most 10,000
+   * wait. Its failures are logged. Closing the simulator waits for it, for at most ten seconds.
    */
   readonly onRecord?: ((record: SessionRecord) => Effect.Effect<void, unknown>) | undefined
 }
@@ -89,7 +89,9 @@ export const make = Effect.fnUntraced(function*(
   const keep = onRecord === undefined ? undefined : yield* recordKeeper(onRecord)
   const endpoint = Endpoint.make(options, (happening) => {
     log(lineOf(happening))
-    if (happening.what !== "opened") keep?.(happening.record)
+    if (happening.what !== "opened" && keep?.(happening.record) === false) {
+      log(Effect.logWarning(`Simulator: a record was lost, as ${Endpoint.maxRecords} wait to be taken`))
+    }
   })
   const server = front.make({
     endpoint,
@@ -126,9 +128,10 @@ export const layer = (
   Layer.effect(SimulatorServer, make(options))
 
 /** The log line of what happened to a session; says nothing of what was said or asked. */
-const lineOf = ({ record, refusal, what }: Endpoint.Happening): Effect.Effect<void> => {
+const lineOf = ({ record, refusal, unmet = [], what }: Endpoint.Happening): Effect.Effect<void> => {
   const { ending, reason, received, requestId, session } = record
-  const told = Effect.annotateLogs({ session, requestId })
+  const faults = [...new Set(record.faults.map(({ fault }) => fault))]
+  const told = Effect.annotateLogs({ session, requestId, ...(faults.length === 0 ? {} : { faults: faults.join(" ") }) })
   switch (what) {
     case "opened":
       return told(Effect.logInfo("Simulated session opened"))
@@ -137,7 +140,9 @@ const lineOf = ({ record, refusal, what }: Endpoint.Happening): Effect.Effect<vo
         Effect.annotateLogs({ status: refusal?.status, errorType: refusal?.errorType, reason: refusal?.reason ?? reason })
       ))
     case "ended":
-      return told(Effect.logInfo("Simulated session ended").pipe(
+      return told((unmet.length === 0
+        ? Effect.logInfo("Simulated session ended")
+        : Effect.logWarning(`Simulated session ended before the moment of ${unmet.join(", ")} had come`)).pipe(
         Effect.annotateLogs({
           ending,
           audioSeconds: received.audioSeconds,
@@ -152,7 +157,7 @@ const recordBound = Duration.seconds(10)
 
 /** Hands records to `onRecord` one by one. When the Scope closes, those that are left are still handed over. */
 const recordKeeper = Effect.fnUntraced(function*(onRecord: NonNullable<Options["onRecord"]>) {
-  const records = yield* Queue.unbounded<SessionRecord, Cause.Done>()
+  const records = yield* Queue.dropping<SessionRecord, Cause.Done>(Endpoint.maxRecords)
   const hand = (record: SessionRecord): Effect.Effect<void> =>
     Effect.suspend(() => onRecord(record)).pipe(
       Effect.catchCause((cause) =>
@@ -170,5 +175,5 @@ const recordKeeper = Effect.fnUntraced(function*(onRecord: NonNullable<Options["
       Effect.timeoutOption(recordBound)
     )
   )
-  return (record: SessionRecord): void => void Queue.offerUnsafe(records, record)
+  return (record: SessionRecord): boolean => Queue.offerUnsafe(records, record)
 })

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
-import { file, lines, real, run, simulate, start } from "../support/command.ts"
+import { file, lines, path, real, run, simulate, start } from "../support/command.ts"
 
 /** NDJSON without what differs from run to run. */
 const events = (stdout: string): ReadonlyArray<unknown> =>
@@ -18,7 +18,7 @@ const json = (path: string): ReadonlyArray<{ readonly [key: string]: unknown }> 
 
 describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   it("--fault breaks the call, --ledger tells of it, --capture keeps it, and --replay gives the same events", async () => {
-    const [ledger, capture] = [file("ledger.ndjson", "old"), file("capture.ndjson", "old")]
+    const [ledger, capture] = [file("ledger.ndjson", "old"), path("capture.ndjson")]
     const fault = "model-stream-error,turn=1,after=0.5,errorCode=E7"
     const first = await run([
       ...simulate, "--json", "--fault", fault, "--ledger", ledger, "--capture", capture, "--capture-content"
@@ -40,7 +40,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   })
 
   it("a capture holds no word, no audio and no key unless asked", async () => {
-    const capture = file("masked.ndjson", "")
+    const capture = path("masked.ndjson")
     const first = await run([...simulate, "--json", "--capture", capture, "--keyterm", "Zanzibar", "--tag", "Timbuktu"])
     assert.strictEqual(first.status, 0, first.stderr)
     const text = readFileSync(capture, "utf8")
@@ -120,11 +120,12 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       ]],
       ["in a script that is no JSON", () => [...simulate, "--script", file("worse.json", "{\n  \"turns\": [}")], [/worse\.json: .*line 2.*column 13/]],
       ["in faults, all of them", () => ["simulate", "--fault", "mutee", "--fault", "mute,turn=x"], [/fault: there is no fault "mutee"; known are accept-and-hang, /, /fault: mute: turn must be /]],
-      ["in a capture", () => [...simulate, "--replay", file("bad.ndjson", "{}\n")], [/replay: .*bad\.ndjson: line 1: /]],
+      ["in a capture", () => [...simulate, "--replay", file("bad.ndjson", "{}\n")], [/replay: .*bad\.ndjson: line 1: this is no capture/]],
       ["a capture that is not there", () => ["simulate", "--replay", "nowhere"], [/replay: nowhere cannot be read/]],
       ["a replay and a script", () => ["simulate", "--replay", "nowhere", "--script", "words"], [/script: --replay says it all/]],
       ["a ledger that cannot be written", () => [...simulate, "--ledger", "/nowhere/ledger"], [/ledger: \/nowhere\/ledger cannot be written/]],
       ["a capture that cannot be written", () => [...simulate, "--capture", "/nowhere/capture"], [/capture: \/nowhere\/capture cannot be written/]],
+      ["a capture that is there already", () => [...simulate, "--capture", file("old.ndjson", "precious")], [/capture: .*old\.ndjson is there already, and is not overwritten/]],
       ["content of no capture", () => [...simulate, "--capture-content"], [/captureContent: /]],
       ["faults of a real endpoint", () => ["transcribe", "x.wav", ...real, "--fault", "mute", "--seed", "1"], [/fault: is for --simulate only/, /seed: is for --simulate only/]],
       ["a certificate without its key", () => ["simulate", "--cert", "x"], [/tls: give both --cert and --key, or neither/]],

@@ -49,7 +49,7 @@ describe("Endpoint", () => {
   })
 
   it("counts the sessions that are open: from their headers until nothing more will be said", () => {
-    const endpoint = Endpoint.make({ faults: [{ fault: "late-headers", delay: 10, session: 2 }, { fault: "lag", delay: 5, session: 3 }] })
+    const endpoint = Endpoint.make({ faults: [{ fault: "late-headers", delay: 10, session: 1 }, { fault: "lag", delay: 5, session: 2 }] })
     const first = open(endpoint)
     endpoint.refused({}, refusals.unavailable(), 0)
     assert.strictEqual(endpoint.sessions(), 1)
@@ -86,7 +86,7 @@ describe("Endpoint", () => {
   it("tells what happens to each session, once", () => {
     const happenings: Array<string> = []
     const endpoint = Endpoint.make(
-      { faults: [{ fault: "reject-424", session: 1 }, { fault: "no-headers", session: 3 }] },
+      { faults: [{ fault: "reject-424", session: 1 }, { fault: "no-headers", session: 2 }] },
       ({ record, refusal, what }) =>
         happenings.push(`${what} ${record.session} ${record.ending}${refusal === undefined ? "" : ` ${refusal.status}`}`)
     )
@@ -101,9 +101,9 @@ describe("Endpoint", () => {
     assert.deepStrictEqual(happenings, [
       "opened 0 open",
       "refused 1 refused 424",
-      "refused 2 refused 403",
+      "refused undefined refused 403",
       "ended 0 client-ended",
-      "ended 3 lost"
+      "ended 2 lost"
     ])
   })
 
@@ -111,7 +111,22 @@ describe("Endpoint", () => {
     const endpoint = Endpoint.make({})
     endpoint.refused({ endpointName: "e", requestId: "q" }, refusals.forbidden("InvalidSignatureException", "m"), 7)
     const [record] = endpoint.ledger()
-    assert.deepInclude(record, { session: 0, endpoint: "e", requestId: "q", query: "", openedAt: 7, endedAt: 7, ending: "refused", reason: "m" })
+    // a health check is no session, and shifts the number of none
+    assert.notProperty(record, "session")
+    assert.deepInclude(record, { endpoint: "e", requestId: "q", query: "", openedAt: 7, endedAt: 7, ending: "refused", reason: "m" })
+    open(endpoint)
+    assert.strictEqual(endpoint.ledger()[1]?.session, 0)
+  })
+
+  it("tells of faults whose moment never came", () => {
+    const unmet: Array<unknown> = []
+    const endpoint = Endpoint.make({
+      faults: [{ fault: "say", turn: 0, text: "x" }, { fault: "reset", turn: 9 }, { fault: "end", at: 60 }, { fault: "mute", at: 1, session: 1 }]
+    }, (happening) => happening.what === "ended" && unmet.push(happening.unmet))
+    const session = open(endpoint)
+    session.player.audio(draw("vvv"))
+    session.player.text(closeStream)
+    assert.deepStrictEqual(unmet, [["reset", "end"]])
   })
 
   it("hangs: a connection that is left alone takes the number of its session", () => {
@@ -129,10 +144,10 @@ describe("Endpoint", () => {
   it("keeps the records of all that are open, and of the newest that have ended", () => {
     const endpoint = Endpoint.make({})
     const first = open(endpoint)
-    for (let count = 0; count < Endpoint.maxRecords + 10; count++) endpoint.refused({}, refusals.unavailable(), 0)
-    const sessions = endpoint.ledger().map(({ session }) => session)
-    assert.strictEqual(sessions.length, 1 + Endpoint.maxRecords)
-    assert.deepStrictEqual([sessions[0], sessions[1], sessions.at(-1)], [0, 11, Endpoint.maxRecords + 10])
+    for (let count = 1; count <= Endpoint.maxRecords + 10; count++) endpoint.refused({}, refusals.unavailable(), count)
+    const times = endpoint.ledger().map(({ openedAt }) => openedAt)
+    assert.strictEqual(times.length, 1 + Endpoint.maxRecords)
+    assert.deepStrictEqual([times[0], times[1], times.at(-1)], [0, 11, Endpoint.maxRecords + 10])
     first.player.gone()
     assert.strictEqual(endpoint.ledger().length, Endpoint.maxRecords)
     assert.deepInclude(endpoint.ledger()[0], { session: 0, ending: "lost" })

@@ -26,10 +26,13 @@ afterAll(async () => {
   rmSync(home, { recursive: true })
 })
 
-/** A file in a directory of the test's own. */
+/** A path in a directory of the test's own. */
+export const path = (name: string): string => join(home, name)
+
+/** A file there. */
 export const file = (name: string, content: string | Uint8Array): string => {
-  writeFileSync(join(home, name), content)
-  return join(home, name)
+  writeFileSync(path(name), content)
+  return path(name)
 }
 
 /** The command as a process. */

@@ -84,7 +84,7 @@ export const make = ({ turns }: Script.Script): Voice => {
   }
   const followed = (startMillis: number, endMillis: number, loud: boolean): boolean => {
     if (!loud) {
-      if (turn !== undefined) turn.silenceMillis += frameMillis
+      if (turn !== undefined) turn.silenceMillis = endMillis - turn.voiceEndMillis
       return false
     }
     turn ??= open(startMillis)
@@ -127,14 +127,27 @@ export const make = ({ turns }: Script.Script): Voice => {
     turn.sinceMillis = startOf(line.words[0])
   }
 
+  /** Whoever says when everything is said wants nothing made up behind it. */
+  const allSaid = (): boolean => at >= turns.length && turns.length > 0 && turns.every(isTimed)
+
   goTo(0)
   return {
     turn: () => turn,
     hear: (startMillis, endMillis, loud) => {
-      const next = turns[nextTimed]
-      if (next !== undefined && startOf(next.words[0]) < endMillis) begin(next)
+      let heard = false
+      for (let next = turns[nextTimed]; next !== undefined; next = turns[nextTimed]) {
+        const start = startOf(next.words[0])
+        if (start >= endMillis) break
+        const line = turns[at]
+        // what comes before it in this frame
+        if (line !== undefined && isTimed(line)) heard = timed(line, start) || heard
+        begin(next)
+      }
       const line = turns[at]
-      return line !== undefined && isTimed(line) ? timed(line, endMillis) : followed(startMillis, endMillis, loud)
+      const more = line !== undefined && isTimed(line)
+        ? timed(line, endMillis)
+        : followed(startMillis, endMillis, loud && !allSaid())
+      return heard || more
     },
     finish,
     end: () => {

@@ -142,7 +142,9 @@ export const make = ({ delivery, faults, live, model, note, stop, wire }: Option
       const { closes, messages } = model.text(message)
       if (!closes) {
         if (type === "Configure") {
-          for (const fault of faults) if (isConfigureFault(fault)) note(fault)
+          // the first one acts
+          const by = faults.find(isConfigureFault)
+          if (by !== undefined) note(by)
         }
         return tell(messages)
       }

@@ -85,7 +85,8 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   // --- from the response headers to Connected
 
   const limitLife = (): void => {
-    const limit = faults.find((fault) => fault.fault === "lifetime")
+    // the soonest
+    const [limit] = faults.filter((fault) => fault.fault === "lifetime").toSorted((a, b) => a.seconds - b.seconds)
     const seconds = limit?.seconds ?? lifetimeSeconds
     after(seconds * 1000, () => {
       if (done) return
@@ -169,21 +170,23 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   }
   return {
     audio: (bytes) => {
-      if (!live) return
+      if (done) return
       recorder.audio(bytes, now())
+      if (!live || bytes.length === 0) return
       if (running !== undefined) return running.audio(bytes)
-      if (heldAudio + bytes.length > maxHeldBytes) return
+      if (heldAudio + bytes.length + heldCost > maxHeldBytes) return
       const copy = bytes.slice()
-      heldAudio += copy.length
+      heldAudio += copy.length + heldCost
       held.push(() => running?.audio(copy))
     },
     text: (message) => {
-      if (!live) return
+      if (done) return
       const type = typeOf(message)
       recorder.text(type, now())
+      if (!live) return
       if (running !== undefined) return running.text(message, type)
-      if (heldText + message.length > maxHeldBytes) return
-      heldText += message.length
+      if (heldText + message.length + heldCost > maxHeldBytes) return
+      heldText += message.length + heldCost
       held.push(() => running?.text(message, type))
     },
     bodyEnded: () => hurry(() => finish("client-ended", wire.end)),
@@ -192,6 +195,8 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   }
 }
 
+/** What holding a message costs besides its bytes. */
+const heldCost = 100
 /** HTTP/2's INTERNAL_ERROR. */
 const internalError = 2
 const defaultPartBytes = 7
