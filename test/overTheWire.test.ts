@@ -100,6 +100,8 @@ describe("over the wire", () => {
       }))
       assert.deepInclude(error.reason, { _tag: "Unauthorized", status: 403 })
       assert.strictEqual(error.stage, "open")
+      // what AWS support asks for first
+      assert.strictEqual(error.requestId, (yield* server.ledger)[0]?.requestId)
       assert.isFalse(error.isRetryable)
     }))
 

@@ -8,6 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
+import * as outputs from "./outputs.ts"
 import { say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
 import * as simulation from "./simulation.ts"
@@ -72,6 +73,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
   }
   const profile = collect(yield* flags.profile(input.capabilities))
   const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
+  faults.push(...(yield* outputs.check({ ledger: input.simulation.ledger })))
   const credentials = collect(parseCredentials(Option.getOrUndefined(input.verifyCredentials)))
   const tls = collect(yield* certificate(input))
   if (faults.length > 0 || simulated === undefined) return yield* new CannotStart({ faults })

@@ -16,6 +16,7 @@ import { FluxTransport } from "../FluxTransport.ts"
 import * as Transcriber from "../Transcriber.ts"
 import { type Broken, CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
+import * as outputs from "./outputs.ts"
 import { print, say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
 import * as simulation from "./simulation.ts"
@@ -138,6 +139,7 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   }
   const capture = Option.getOrUndefined(input.capture)
   if (input.captureContent && capture === undefined) faults.push("captureContent: says what --capture FILE may hold; give that too")
+  faults.push(...(yield* outputs.check({ capture, ledger })))
   const simulated = input.simulate ? collect(yield* simulation.read(input.simulation, profile, path)) : undefined
   const onSageMaker = input.simulate ? undefined : collect(yield* transports.sageMaker(input.endpoint, profile))
   // standard input may keep us waiting for what cannot be used

@@ -1,6 +1,5 @@
 /** The endpoints that `transcribe` can speak to. None of them connects yet. */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Capture from "../Capture.ts"
 import type { FluxTransport, ProfileName } from "../FluxTransport.ts"
@@ -54,9 +53,6 @@ export const captured = Effect.fnUntraced(function*(
   path: string,
   content: boolean
 ) {
-  const fs = yield* FileSystem.FileSystem
-  const there = yield* Effect.orElseSucceed(fs.exists(path), () => false)
-  if (there) return yield* new CannotStart({ faults: [`capture: ${path} is there already, and is not overwritten`] })
   const write = yield* Effect.mapError(Capture.toFile(path), (error) =>
     new CannotStart({ faults: [`capture: ${path} cannot be written: ${error.reason.description ?? error.message}`] }))
   return yield* Capture.wrap(transport, { write, content })

@@ -4,6 +4,7 @@
  * Pure.
  */
 import * as FluxMessage from "../FluxMessage.ts"
+import { encode } from "./percent.ts"
 
 /** The masks of one session; they remember its words to know them again. */
 export interface Mask {
@@ -36,7 +37,10 @@ const closed = (): Mask => {
   const term = (parameter: string, value: string): string => {
     const known = terms.get(parameter) ?? aliases((number) => `${parameter}-${number}`)
     terms.set(parameter, known)
-    if (named.size < maxNamed && value.length <= maxName) named.set(value.toLowerCase(), known(value))
+    if (value.length <= maxName) {
+      // an error may repeat it as it was asked for
+      for (const form of value.isWellFormed() ? [value, encode(value)] : [value]) if (named.size < maxNamed) named.set(form.toLowerCase(), known(value))
+    }
     return known(value)
   }
 
@@ -191,10 +195,13 @@ const aliases = (alias: (number: number) => string): (text: string) => string =>
 /** Account numbers, the ids of access keys, and whatever is long and random enough to be a key, a token or a signature. */
 const withoutSecrets = (text: string): string =>
   text
-    .slice(0, maxDetail)
-    .replaceAll(/(?<![\w-])\d{12}(?![\w-])/g, "000000000000")
+    // what the cut goes through is still known for what it is
+    .slice(0, 2 * maxDetail)
+    // a UUID may end in twelve digits
+    .replaceAll(/[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}|(?<!\d)\d{12}(?!\d)/gi, (found) => found.length === 12 ? "000000000000" : found)
     .replaceAll(/\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b/g, "[key]")
-    .replaceAll(/[A-Za-z0-9+/_%]{40,}=*/g, "[secret]")
+    .replaceAll(/[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}|[A-Za-z0-9+/_%-]{40,}=*/gi, (found) => found.length === 36 ? found : "[secret]")
+    .slice(0, maxDetail)
 
 const wholeWord = (text: string): RegExp =>
   new RegExp(`(?<![\\p{L}\\p{N}])${text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{L}\\p{N}])`, "giu")

@@ -29,13 +29,16 @@ export type Header = typeof Header.Type
 /** Why a session failed: a `FluxError` reason by its tag, and what of it a server can bring about again. */
 export const Reason = Schema.Struct({
   tag: Schema.String,
-  status: Schema.optionalKey(Schema.Int),
+  status: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 }))),
   originalStatusCode: Schema.optionalKey(Schema.Int),
   errorType: Schema.optionalKey(Schema.String),
   errorCode: Schema.optionalKey(Schema.String),
   detail: Schema.String
 })
 export type Reason = typeof Reason.Type
+
+/** AWS takes messages of 24 MB at most (protocol 5.7). */
+const messageBytes = count.check(Schema.isLessThanOrEqualTo(24 * 1024 * 1024))
 
 const entry = <const What extends string, const Fields extends Schema.Struct.Fields>(what: What, fields: Fields) =>
   Schema.Struct({
@@ -56,7 +59,7 @@ export const Entry = Schema.Union([
   /** Instead of them. */
   entry("refused", { reason: Reason }),
   /** A binary message of this side. */
-  entry("audio", { bytes: count, base64: Schema.optionalKey(Schema.String) }),
+  entry("audio", { bytes: messageBytes, base64: Schema.optionalKey(Schema.String) }),
   /** A text message of this side. */
   entry("text", { type: Schema.String, text: Schema.optionalKey(Schema.String) }),
   /** The message before did not leave: for a reason, or this side gave up waiting. */

@@ -183,12 +183,25 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
     captured: sent.every((entry) => pcmOf(entry)?.length === entry.bytes),
     pieces: {
       *[Symbol.iterator]() {
-        for (const entry of sent) yield pcmOf(entry) ?? new Uint8Array(entry.bytes).fill(silenceByte(format.encoding))
+        for (const entry of sent) {
+          const pcm = pcmOf(entry)
+          if (pcm !== undefined) yield pcm
+          else yield* silentPieces(entry.bytes, format)
+        }
         for (let millis = 0; millis < spare; millis += frameMillis) yield silence(format, frameMillis)
       }
     }
   }
 }
+
+/** A gap may stand for hours. */
+function* silentPieces(bytes: number, { encoding }: Format): Iterable<Uint8Array> {
+  for (let left = bytes; left > 0; left -= largestPiece) {
+    yield new Uint8Array(Math.min(left, largestPiece)).fill(silenceByte(encoding))
+  }
+}
+/** Even, so that samples stay whole. */
+const largestPiece = 1024 * 1024
 
 /** Whether the server ended a session, or did not read, before its client had closed it. */
 const wasBroken = (entries: ReadonlyArray<Entry>): boolean => {
@@ -348,7 +361,8 @@ const broken = ({ detail, errorCode, errorType, tag }: Reason): Break => {
     case "MalformedFrame":
       return breaks("corrupt-crc", (wire) => wire.corrupt())
     default: {
-      const away = /Session closed with error code (\d+)/.exec(detail)?.[1]
+      // NO_ERROR would leave the stream alive
+      const away = /Session closed with error code ([1-9]\d*)/.exec(detail)?.[1]
       if (away !== undefined) return breaks("go-away", (wire) => wire.goAway(Number(away)))
       const code = resetNames.findIndex((name) => detail.includes(name))
       return code < 0 ? breaks("drop-socket", (wire) => wire.drop()) : breaks("reset", (wire) => wire.reset(code))

@@ -70,9 +70,9 @@ export const fromText = (text: string): Script => ({
 export const fromJson = (text: string): Result.Result<Script, ReadonlyArray<string>> =>
   Result.flatMap(Result.mapError(jsonText.parse(text), (problem) => [problem]), fromUnknown)
 
-/** {@link fromJson} where the first character that is not white space is `{`, else {@link fromText}. */
+/** {@link fromJson} where the first character that is not white space is `{` or `[`, else {@link fromText}. */
 export const parse = (text: string): Result.Result<Script, ReadonlyArray<string>> =>
-  /^\s*\{/u.test(text) ? fromJson(text) : Result.succeed(fromText(text))
+  /^\s*[{[]/u.test(text) ? fromJson(text) : Result.succeed(fromText(text))
 
 /** The JSON form as a value that no type has checked. Fails as {@link fromJson} does. */
 export const fromUnknown = (input: unknown): Result.Result<Script, ReadonlyArray<string>> => normalise(input)

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
-import { file, lines, path, real, run, simulate, start } from "../support/command.ts"
+import { file, lines, path, real, run, simulate, start, wav } from "../support/command.ts"
 
 /** NDJSON without what differs from run to run. */
 const events = (stdout: string): ReadonlyArray<unknown> =>
@@ -18,7 +18,7 @@ const json = (path: string): ReadonlyArray<{ readonly [key: string]: unknown }> 
 
 describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   it("--fault breaks the call, --ledger tells of it, --capture keeps it, and --replay gives the same events", async () => {
-    const [ledger, capture] = [file("ledger.ndjson", "old"), path("capture.ndjson")]
+    const [ledger, capture] = [path("ledger.ndjson"), path("capture.ndjson")]
     const fault = "model-stream-error,turn=1,after=0.5,errorCode=E7"
     const first = await run([
       ...simulate, "--json", "--fault", fault, "--ledger", ledger, "--capture", capture, "--capture-content"
@@ -87,7 +87,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
 
   it("simulate serves a certificate of one's own, and writes its ledger as sessions end", async () => {
     const { cert, key } = await Effect.runPromise(certificate.make("localhost"))
-    const [certFile, keyFile, ledger] = [file("cert.pem", cert), file("key.pem", key), file("served.ndjson", "")]
+    const [certFile, keyFile, ledger] = [file("cert.pem", cert), file("key.pem", key), path("served.ndjson")]
     const server = start(["simulate", "--port", "0", "--cert", certFile, "--key", keyFile, "--ledger", ledger, "--fault", "reject-424,session=0"])
     const [url = ""] = await server.until(/https:\S+\d/)
     const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
@@ -126,6 +126,12 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       ["a ledger that cannot be written", () => [...simulate, "--ledger", "/nowhere/ledger"], [/ledger: \/nowhere\/ledger cannot be written/]],
       ["a capture that cannot be written", () => [...simulate, "--capture", "/nowhere/capture"], [/capture: \/nowhere\/capture cannot be written/]],
       ["a capture that is there already", () => [...simulate, "--capture", file("old.ndjson", "precious")], [/capture: .*old\.ndjson is there already, and is not overwritten/]],
+      ["a ledger in place of the audio", () => {
+        const audio = file("precious.wav", wav)
+        return ["transcribe", "--simulate", audio, "--ledger", audio]
+      }, [/ledger: .*precious\.wav is there already, and is not overwritten/]],
+      ["two outputs in one file", () => [...simulate, "--ledger", path("one"), "--capture", path("one")], [/ledger: .*one is for capture already/]],
+      ["a directory as an output", () => ["simulate", "--ledger", "."], [/ledger: \. is a directory/]],
       ["content of no capture", () => [...simulate, "--capture-content"], [/captureContent: /]],
       ["faults of a real endpoint", () => ["transcribe", "x.wav", ...real, "--fault", "mute", "--seed", "1"], [/fault: is for --simulate only/, /seed: is for --simulate only/]],
       ["a certificate without its key", () => ["simulate", "--cert", "x"], [/tls: give both --cert and --key, or neither/]],

@@ -29,6 +29,21 @@ const maskedTurn = (by: mask.Mask, info: FluxMessage.TurnInfo): FluxMessage.Turn
 }
 
 describe("mask", () => {
+  it("finds account numbers and secrets in every form, and leaves ids", () => {
+    const { detail } = mask.make(false)
+    assert.strictEqual(detail("s3://sagemaker-us-east-1-123456789012/x acct_123456789012"), "s3://sagemaker-us-east-1-000000000000/x acct_000000000000")
+    assert.strictEqual(detail("at 550e8400-e29b-41d4-a716-446655440000"), "at 550e8400-e29b-41d4-a716-446655440000")
+    assert.strictEqual(detail("wJalrXUtnFEMI/K7MDENG-bPxRfiCY_EXAMPLEKEYabcdefgh"), "[secret]")
+    // also where the cut goes through it
+    assert.notInclude(detail(`${"x ".repeat(990)}wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY`), "wJalr")
+  })
+
+  it("finds a keyterm as the query spells it", () => {
+    const by = mask.make(false)
+    by.query("model=flux-general-en&keyterm=Acme%20Corp&tag=a%2Fb")
+    assert.strictEqual(by.detail("bad: keyterm=Acme%20Corp, Acme Corp, tag=a%2Fb"), "bad: keyterm=keyterm-1, keyterm-1, tag=tag-1")
+  })
+
   it("takes the words and leaves numbers, times, names and how many words there are", () => {
     const info = turnInfo({
       transcript: "Hi, I said hi, I did",

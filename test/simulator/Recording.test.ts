@@ -104,4 +104,15 @@ describe("Recording", () => {
     assert.deepStrictEqual(notes, ["session 0 never reached the network (CredentialsUnavailable): left out"])
     assert.deepStrictEqual(faults(header, opened, local), ["there is no session that reached the network"])
   })
+
+  it("says in one line that a file is no capture", () => {
+    assert.deepStrictEqual(faults("RIFF", "rubbish", "more"), [`line 1: this is no capture, which begins with {"capture":1,...}`])
+    assert.lengthOf(faults({ turns: [] }, opened), 1)
+  })
+
+  it("takes no status or size that a server could not have sent", () => {
+    const reason = { tag: "Unauthorized", detail: "x" }
+    for (const status of [99, 200, 304, 600, -5]) assert.lengthOf(faults(header, opened, { ...refused, reason: { ...reason, status } }), 1)
+    assert.lengthOf(faults(header, opened, accepted, { ...audio, bytes: 9e15 }), 1)
+  })
 })

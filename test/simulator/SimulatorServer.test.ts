@@ -592,6 +592,23 @@ describe("SimulatorServer", () => {
       yield* Effect.promise(() => closed)
     }))
 
+  it.effect("a client that leaves its request open after the answer is let go after two minutes", () =>
+    Effect.gen(function*() {
+      const { exchange, session } = yield* request({ tampered: { authorization: undefined } })
+      yield* Effect.promise(() => exchange.answer)
+      const closed = new Promise((resolve) => session.on("close", resolve))
+      yield* TestClock.adjust(idleMillis)
+      yield* Effect.promise(() => raw.roundTrip(session))
+      yield* TestClock.adjust(idleMillis)
+      yield* Effect.promise(() => closed)
+    }).pipe(Effect.provide(simulator())))
+
+  it.live("a port that is none is one that cannot be listened on", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(SimulatorServer.make({ port: 70_000 }))
+      assert.strictEqual(error._tag, "ListenFailed")
+    }))
+
   it.effect("keeps a connection for as long as it has a session, and a minute", () =>
     Effect.gen(function*() {
       const { exchange, session, stream } = yield* request()

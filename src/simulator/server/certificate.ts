@@ -32,8 +32,15 @@ const names = ["localhost", "127.0.0.1", "::1"]
 
 const date = (millis: number) => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
 
-/** The library that makes certificates. It is optional, as few need it. */
-const library = () => import("selfsigned")
+/** What is used of the library that makes certificates; its own types are there only where it is installed. */
+interface Library {
+  readonly generate: (
+    names: Array<{ readonly name: string; readonly value: string }>,
+    options: object
+  ) => Promise<{ readonly cert: string; readonly private: string }>
+}
+/** It is optional, as few need it. */
+const library = (): Promise<Library> => import("selfsigned")
 
 /**
  * Makes a certificate for this machine's own names and `host`, valid from an hour ago for seven days by the Clock. It

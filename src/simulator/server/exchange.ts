@@ -29,6 +29,8 @@ export interface Exchange {
 
 /** How long what was said before may take to leave ahead of a break, ms: a client that reads nothing is broken off. */
 const flushBound = 1000
+/** How long a client may leave its request open once the response is over, ms. */
+const lingerMillis = 60_000
 /** Node takes no larger code. */
 const maxCode = 0x7fff_ffff
 
@@ -50,10 +52,17 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
   const gone = (): boolean => stream.destroyed || stream.closed
   /** Whether what the client sends is thrown away. */
   const deaf = (): boolean => heard || ended || stopped
+  /** Nothing more is said; the client may still be sending, but not for ever. */
+  const conclude = (): void => {
+    ended = true
+    after(lingerMillis, () => {
+      if (!gone()) stream.close()
+    })
+  }
   /** Ends the output with something that comes after all that was said. */
   const over = (then: () => void, boundMillis?: number): void => {
     if (ended || gone()) return
-    ended = true
+    conclude()
     out.flushed(() => {
       if (!gone()) then()
     }, boundMillis)
@@ -67,7 +76,7 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
   const wire: Wire = {
     refuse: (refusal) => {
       if (ended || stream.headersSent || gone()) return
-      ended = true
+      conclude()
       stream.respond(refusalHeaders(refusal, requestId))
       stream.end(refusal.body)
       stream.resume()

@@ -33,7 +33,7 @@ export interface Options {
 /** A server that is yet to listen. */
 export interface Front {
   /** Gives the port; fails with Node's error. */
-  readonly listen: (port: number, host: string) => Effect.Effect<number, Error>
+  readonly listen: (port: number, host: string) => Effect.Effect<number, unknown>
   /** Completes when every socket and stream is gone. */
   readonly close: Effect.Effect<void>
 }
@@ -181,14 +181,20 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
   return {
     listen: (port, host) =>
       Effect.callback((resume) => {
-        const failed = (cause: Error): void => resume(Effect.fail(cause))
-        doorway.once("error", failed)
-        doorway.listen(port, host, () => {
+        const failed = (cause: unknown): void => resume(Effect.fail(cause))
+        const listening = (): void => {
           doorway.removeListener("error", failed)
           doorway.on("error", rubbish)
           const address = doorway.address()
           resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
-        })
+        }
+        doorway.once("error", failed)
+        try {
+          doorway.listen(port, host, listening)
+        } catch (cause) {
+          // a port that is none
+          failed(cause)
+        }
       }),
     close: Effect.callback<void>((resume) => {
       // sockets that are destroyed, and their streams, close a moment later

@@ -6,10 +6,11 @@ import { baseQuery, changes, closeStream, forceEndTurn, multiQuery, open, told, 
 import { draw } from "../../support/sound.ts"
 
 /** Everything said on a drawing, with what the newest bundle tells, and after CloseStream. */
-const hear = (turns: Exclude<Script.ScriptInput["turns"], undefined>, pattern: string, ask = "", query = baseQuery): Array<TurnInfo> => {
+const hear = (turns: ScriptTurns, pattern: string, ask = "", query = baseQuery): Array<TurnInfo> => {
   const model = open(`${query}${ask}`, { script: Script.make({ turns }), profile: "hosted-2026-09" })
   return turnInfos([...model.audio(draw(pattern)), ...model.text(closeStream).messages])
 }
+type ScriptTurns = Exclude<Script.ScriptInput["turns"], undefined>
 const silence = (seconds: number): string => ".".repeat(Math.round(seconds / 0.08))
 /** When the frame ends in which a time lies, ms. */
 const frameOf = (millis: number): number => (Math.floor(millis / 80) + 1) * 80
@@ -194,4 +195,40 @@ describe("timed turns", () => {
     const heard = infos.filter(({ event }) => event === "EndOfTurn").flatMap(({ words }) => words)
     assert.deepStrictEqual(heard.map(({ end, start, word }) => ({ word, start, end })), input)
   }, { arbitrary: { runs: 200, seed: "timed turns" } })
+})
+
+describe("what follows closely", () => {
+  it("is all said, where turns begin within one frame", () => {
+    const close: ScriptTurns = [
+      { words: [{ word: "a", start: 0, end: 0.3 }, { word: "b", start: 0.41, end: 0.45 }] },
+      { at: 0.46, words: ["c"] }
+    ]
+    const closer: ScriptTurns = [
+      { words: [{ word: "a", start: 0.41, end: 0.43 }] },
+      { words: [{ word: "b", start: 0.44, end: 0.45 }] },
+      { at: 0.46, words: ["c"] }
+    ]
+    for (const turns of [close, closer]) {
+      const ends = hear(turns, silence(3)).filter(({ event }) => event === "EndOfTurn")
+      assert.deepStrictEqual(ends.map(({ transcript }) => transcript), ["a b c"])
+    }
+  })
+
+  it("is silence only as long as it is, also in the last, partial frame", () => {
+    const model = open(baseQuery, { script: Script.fromText("hi") })
+    model.audio(draw("v" + ".".repeat(8)))
+    // 640 ms and one sample
+    model.audio(new Uint8Array(2))
+    const [last, ...more] = turnInfos([...model.text(closeStream).messages])
+    assert.strictEqual(more.length, 0)
+    assert.strictEqual(last?.event, "Update")
+    assert.closeTo(last?.end_of_turn_confidence ?? 0, 0.64 + 1 / 16_000, 1e-6)
+  })
+
+  it("is nothing, where all of the script was timed and has been said", () => {
+    const loud = "v".repeat(40)
+    assert.deepStrictEqual(hear([{ at: 0.1, words: "that is all" }], loud + silence(2) + loud).filter(({ event }) => event === "StartOfTurn").length, 1)
+    // with a line that follows speech, speech goes on to be heard: two turns of placeholders
+    assert.deepStrictEqual(hear(["first", { at: 4, words: "second" }], loud + silence(2) + loud + silence(2) + loud).filter(({ event }) => event === "StartOfTurn").length, 4)
+  })
 })

@@ -531,4 +531,37 @@ describe("session", () => {
       if (left) assert.notStrictEqual(sitting.record().ending, "open")
     }, { arbitrary: { runs: 300, seed: "sessions" } })
   })
+
+  it("records what arrives while a lagging end is on its way", () => {
+    const sitting = sit([{ fault: "lag", delay: 1000 }, { fault: "end", at: 0.08 }])
+    sitting.player.audio(draw("v"))
+    sitting.player.audio(draw("v"))
+    assert.strictEqual(sitting.record().ending, "open")
+    assert.strictEqual(sitting.record().received.audioBytes, 2 * 2560)
+  })
+
+  it("of two lifetimes the shorter one counts", () => {
+    const sitting = sit([{ fault: "lifetime", seconds: 60 }, { fault: "lifetime", seconds: 5, as: "end" }])
+    sitting.advance(4999)
+    assert.strictEqual(sitting.record().ending, "open")
+    sitting.advance(1)
+    assert.strictEqual(sitting.record().ending, "fault")
+  })
+
+  it("notes of two answers to Configure the one that was given", () => {
+    const sitting = sit([{ fault: "configure-lost" }, { fault: "configure-failure" }], { profile: "hosted-2026-09" })
+    sitting.player.text(`{"type":"Configure","keyterms":["x"]}`)
+    assert.deepStrictEqual(sitting.record().faults.map(({ fault }) => fault), ["configure-lost"])
+  })
+
+  it("keeps a bounded number of messages before Connected, however small they are", () => {
+    const sitting = sit([{ fault: "late-connected", delay: 1000 }])
+    const sent = maxHeldBytes / 50
+    for (let count = 0; count < sent; count++) sitting.player.audio(new Uint8Array(2))
+    sitting.advance(1000)
+    close(sitting)
+    // what was kept is less than what came: each costs more than its bytes
+    const [, window] = /.*"audio_window_end":([\d.]+)/s.exec(sitting.texts().join("")) ?? []
+    assert.isBelow(Number(window), (sent / 2) / 16_000)
+  })
 })
