@@ -1,19 +1,28 @@
-/** A test of one's own program without a network: the fake transport, and time as the test says. */
+/** Tests of one's own program without a network: the fake transport, and time as the test says. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { FakeTransport, FluxSettings, Script, Transcriber } from "../src/index.ts"
 
-const Fake = Transcriber.layer.pipe(
-  Layer.provide(FakeTransport.layer({ script: Script.fromText("I would like to cancel") })),
-  Layer.provide(FluxSettings.layer())
-)
+const fake = (options: FakeTransport.Options) =>
+  Transcriber.layer.pipe(Layer.provide(FakeTransport.layer(options)), Layer.provide(FluxSettings.layer()))
+const script = Script.fromText("I would like to cancel")
 
 /** Half a second of a tone, then a second of silence: one turn. */
 const samples = Int16Array.from({ length: 24_000 }, (_, i) => i < 8000 ? 8000 * Math.sin(i / 5) : 0)
+const events = Stream.make(new Uint8Array(samples.buffer)).pipe(Transcriber.transcribe())
 
 it.effect("hears what the caller wants", () =>
   Effect.gen(function*() {
-    const events = yield* Stream.make(new Uint8Array(samples.buffer)).pipe(Transcriber.transcribe(), Stream.runCollect)
-    const ends = events.filter((event) => event.type === "EndOfTurn")
+    const ends = (yield* Stream.runCollect(events)).filter((event) => event.type === "EndOfTurn")
     assert.deepStrictEqual(ends.map((end) => end.transcript), ["I would like to cancel"])
-  }).pipe(Effect.provide(Fake)))
+  }).pipe(Effect.provide(fake({ script }))))
+
+it.effect("is told when Flux goes mute", () =>
+  Effect.gen(function*() {
+    const call = yield* Effect.forkChild(Effect.flip(Stream.runDrain(events)))
+    // nobody waits these seconds
+    yield* TestClock.adjust("30 seconds")
+    const error = yield* Fiber.join(call)
+    assert.strictEqual(error.reason._tag, "Stalled")
+  }).pipe(Effect.provide(fake({ script, faults: [{ fault: "mute", turn: 0, after: 0.2 }] }))))

@@ -1,5 +1,5 @@
 /** What the command prints, line by line. Pure. */
-import { type FluxEvent, schemaVersion } from "../FluxEvent.ts"
+import { type EndOfTurn, type FluxEvent, schemaVersion, type TurnEvent } from "../FluxEvent.ts"
 import type * as Fault from "../simulator/Fault.ts"
 
 /** The first line of NDJSON output. */
@@ -19,6 +19,30 @@ export const text = (event: FluxEvent): string | undefined => {
   const start = event.words[0]?.start ?? event.audioStart
   const end = event.words.at(-1)?.end ?? event.audioEnd
   return `[${time(start)} - ${time(end)}] ${event.transcript}${ending}${accepted}`
+}
+
+/**
+ * The end of a turn that was open when the call was interrupted: `lost`, with the words heard so far. `minConfidence`
+ * is the call's.
+ */
+export const abandoned = (latest: Exclude<TurnEvent, EndOfTurn>, minConfidence: number): EndOfTurn => {
+  const { averageConfidence, id, receivedAt, turn } = latest
+  return {
+    id,
+    receivedAt,
+    type: "EndOfTurn",
+    turn,
+    transcript: latest.transcript,
+    words: latest.words,
+    endOfTurnConfidence: latest.endOfTurnConfidence,
+    ...(averageConfidence === undefined ? {} : { averageConfidence }),
+    ...(latest.language === undefined ? {} : { language: latest.language }),
+    ...(latest.languages === undefined ? {} : { languages: latest.languages }),
+    audioStart: latest.audioStart,
+    audioEnd: latest.audioEnd,
+    ending: "lost",
+    accepted: minConfidence === 0 || (averageConfidence ?? 0) > minConfidence
+  }
 }
 
 /** What somebody who reads the text should know besides: for stderr. */

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import type { FluxEvent } from "../FluxEvent.ts"
+import { type EndOfTurn, type FluxEvent, isTurnEvent, type TurnEvent } from "../FluxEvent.ts"
 import { Broken, report } from "./Failure.ts"
 import * as Output from "./Output.ts"
 
@@ -38,25 +38,46 @@ export const say = (line: string): Effect.Effect<void> => Console.error(`flux-st
 /** Whoever read stdout has gone. */
 class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}
 
-/** Writes events as lines to stdout and what else there is to know to stderr. A reader that has gone ends it quietly. */
-export const print = (json: boolean) =>
+/** How events are printed. */
+export interface Printing {
+  /** One event as JSON a line, after a header; else finished turns as text. */
+  readonly json: boolean
+  /** The call's own, for a turn that an interruption leaves open. */
+  readonly minConfidence: number
+}
+
+/**
+ * Writes events as lines to stdout and what else there is to know to stderr. A reader that has gone ends it quietly; an
+ * interruption ends the open turn first, as its words are all that will be heard of it.
+ */
+export const print = ({ json, minConfidence }: Printing) =>
 <E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.gen(function*() {
     const stdio = yield* Stdio.Stdio
+    let open: Exclude<TurnEvent, EndOfTurn> | undefined
+    const lineOf = (event: FluxEvent): string | undefined => json ? Output.json(event) : Output.text(event)
+    const write = (lines: Stream.Stream<string, E, R>) =>
+      lines.pipe(
+        Stream.map((line) => `${line}\n`),
+        Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
+        Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
+      )
     const lines = events.pipe(
       Stream.tap((event) => {
+        if (isTurnEvent(event)) open = event.type === "EndOfTurn" ? undefined : event
         const note = Output.note(event)
         return note === undefined ? Effect.void : say(note)
       }),
       Stream.filterMap((event) => {
-        const line = json ? Output.json(event) : Output.text(event)
+        const line = lineOf(event)
         return line === undefined ? Result.failVoid : Result.succeed(line)
       })
     )
-    yield* Stream.concat(json ? Stream.make(Output.header) : Stream.empty, lines).pipe(
-      Stream.map((line) => `${line}\n`),
-      Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
-      Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
+    yield* write(Stream.concat(json ? Stream.make(Output.header) : Stream.empty, lines)).pipe(
+      Effect.onInterrupt(() => {
+        const line = open && lineOf(Output.abandoned(open, minConfidence))
+        return line === undefined ? Effect.void : Effect.ignore(write(Stream.make(line)))
+      })
     )
   })
 

@@ -103,7 +103,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
     Stream.interruptWhen(paced(file, input), Effect.andThen(asked, say("finishing; once more to stop at once"))).pipe(
       Transcriber.transcribe({ finish: input.finish }),
       Stream.provide(services),
-      print(input.json)
+      print({ json: input.json, minConfidence: settings.minConfidence })
     )
   )
 })

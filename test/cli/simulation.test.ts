@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { FluxEvent } from "../../src/FluxEvent.ts"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
 import { file, lines, path, real, run, simulate, start, wav } from "../support/command.ts"
@@ -98,6 +100,26 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     server.child.kill("SIGINT")
     assert.strictEqual(await server.status, 0)
     assert.deepStrictEqual(json(ledger).map(({ ending }) => ending), ["refused", "flux-closed"])
+  })
+
+  it("a call that hangs and is interrupted keeps the words heard so far", async () => {
+    const running = start([...simulate.slice(0, 2), "--json", "--fault", "mute,turn=0,after=0.9", "--min-confidence", "0.99"])
+    // of the words, one every 320 ms, three were told
+    await running.until(/"transcript":"Hello, I would"/)
+    running.child.kill("SIGINT")
+    await running.until(/once more to stop at once/)
+    // two within 300 ms count as one
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    running.child.kill("SIGINT")
+    assert.strictEqual(await running.status, 130)
+    const end: unknown = JSON.parse(running.stdout().trimEnd().split("\n").at(-1) ?? "")
+    assert.deepInclude(Schema.decodeUnknownSync(FluxEvent)(end), {
+      type: "EndOfTurn",
+      turn: 0,
+      transcript: "Hello, I would",
+      ending: "lost",
+      accepted: false
+    })
   })
 
   it("faults lists the menu, and schema the shapes", async () => {
