@@ -136,6 +136,13 @@ describe("Capture", () => {
     }
   }
 
+  it.effect("says why it could not be written, as the system does, without a stack", () =>
+    Effect.gen(function*() {
+      const write = () => Effect.fail(new Error("FileSystem.writeAll", { cause: new Error("ENOSPC: no space left on device") }))
+      const { logs } = yield* logsOf(call(Layer.provide(Capture.layer({ write }), fake), speech))
+      assert.deepStrictEqual(logs.flat(), ["The capture ends here: it could not be written: ENOSPC: no space left on device"])
+    }))
+
   it.effect("closing waits for the last lines, but not for long", () =>
     Effect.gen(function*() {
       const close = (write: Capture.Write) =>

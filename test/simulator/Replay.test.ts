@@ -272,6 +272,8 @@ describe("Replay", () => {
       ["ConnectionLost", "the server reset the stream (CANCEL)", "reset 8"],
       ["ConnectionLost", "Stream closed with error code NGHTTP2_INTERNAL_ERROR", "reset 2"],
       ["ConnectionLost", "Session closed with error code 11", "goAway 11"],
+      // NO_ERROR would leave the stream alive
+      ["ConnectionLost", "Session closed with error code 0", "drop"],
       ["ConnectionLost", "the server closed the connection", "drop"],
       ["ConnectionLost", "read ECONNRESET", "drop"],
       ["ConnectFailed", "Could not connect to https://127.0.0.1: connect ECONNREFUSED", "drop"],
@@ -329,7 +331,8 @@ describe("Replay", () => {
     assert.deepStrictEqual([...holed?.pieces ?? []], [Uint8Array.of(1, 2, 3), Uint8Array.of(0xff, 0xff)])
     // where the server broke off, its client was still sending
     const failed: Thing = { at: 2000, what: "failed", reason: { tag: "ModelStreamError", detail: "d" } }
-    for (const [end, ...after] of [[failed], [spoken, { at: 2000, what: "unsent" as const }], [failed, sentClose(2000)]]) {
+    const fatal: Thing = { ...said(2000, `{"type":"Error","sequence_id":1,"code":"C","description":"d"}`) }
+    for (const [end, ...after] of [[failed], [fatal], [spoken, { at: 2000, what: "unsent" as const }], [failed, sentClose(2000)]]) {
       const broken = Replay.audio(entries([...opened, spoken, ...(end === undefined ? [] : [end]), ...after]))
       assert.deepStrictEqual([broken?.bytes, broken?.captured], [3, true])
       const [first, ...others] = broken?.pieces ?? []

@@ -27,6 +27,8 @@ describe("Script as JSON", () => {
     assert.deepStrictEqual(Script.parse(` \n{"turns": ["Hi  there"]}`), expected)
     assert.deepStrictEqual(Script.parse(`\uFEFF{"turns": ["Hi there"]}`), expected)
     assert.isTrue(Result.isFailure(Script.parse("{Hi} there")))
+    // JSON, too, and no speech
+    assert.isTrue(Result.isFailure(Script.parse("[]")))
   })
 
   it("holds turns, faults, a seed and a close mode", () => {

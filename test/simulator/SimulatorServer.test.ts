@@ -126,6 +126,14 @@ describe("SimulatorServer", () => {
       yield* ended("flux-closed")
     }).pipe(Effect.provide(simulator({ verifyCredentials }))))
 
+  it.live("warns of a fault whose moment never came", () =>
+    Effect.gen(function*() {
+      const { url } = yield* SimulatorServer.SimulatorServer
+      yield* Effect.promise(() => call({ url, credentials: raw.credentials, query: baseQuery, audio: [draw("vv")] }))
+      yield* logged("Simulated session opened")
+      assert.include(yield* logged("ended before the moment of reset had come"), `"WARN"`)
+    }).pipe(Effect.provide(simulator({ faults: [{ fault: "reset", turn: 9 }, { fault: "mute", turn: 9, session: 1 }] }))))
+
   it.live("takes temporary credentials, and any signature where none is to be checked", () =>
     Effect.gen(function*() {
       const { url } = yield* SimulatorServer.SimulatorServer

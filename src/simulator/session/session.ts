@@ -172,7 +172,7 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     audio: (bytes) => {
       if (done) return
       recorder.audio(bytes, now())
-      if (!live || bytes.length === 0) return
+      if (!live) return
       if (running !== undefined) return running.audio(bytes)
       if (heldAudio + bytes.length + heldCost > maxHeldBytes) return
       const copy = bytes.slice()
