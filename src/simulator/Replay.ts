@@ -6,12 +6,13 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Encoding, type Format, frameMillis, silence, silenceByte } from "../Audio.ts"
-import * as FluxMessage from "../FluxMessage.ts"
+import { type Format, frameMillis, silence, silenceByte } from "../Audio.ts"
 import type { Request } from "./Endpoint.ts"
 import type { Recorder } from "./Ledger.ts"
-import type { Entry, Reason, RecordedSession, Recording } from "./Recording.ts"
-import type { Player, Refusal, StreamError, Surroundings, Wire } from "./wire.ts"
+import type { Entry, RecordedSession, Recording } from "./Recording.ts"
+import { formatOf, kindOf, withoutUnsent } from "./replay/entries.ts"
+import { type Act, planOf } from "./replay/plan.ts"
+import type { Player, Surroundings, Wire } from "./wire.ts"
 
 /** What a session needs. */
 export interface Context {
@@ -212,195 +213,6 @@ const wasBroken = (entries: ReadonlyArray<Entry>): boolean => {
   return end >= 0 && !entries.slice(0, end).some((entry) => entry.what === "text" && entry.type === "CloseStream")
 }
 
-type Act =
-  | { readonly _tag: "say"; readonly text: string }
-  | { readonly _tag: "stop-reading" }
-  | { readonly _tag: "end" }
-  | Break
-
-/** An end that is not clean; `fault` is its name in the ledger. */
-interface Break {
-  readonly _tag: "break"
-  readonly fault: string
-  readonly reason: string
-  readonly apply: (wire: Wire) => void
-}
-
-/** What is done once the client has sent so much; `lag` ms after that. */
-interface Step {
-  readonly audioBytes: number
-  readonly texts: number
-  readonly lag: number
-  readonly act: Act
-}
-
-/** How the request is answered: with a refusal, a break, or else the headers; absent: never. */
-interface Opening {
-  readonly lag: number
-  readonly refusal?: Refusal
-  readonly broken?: Break
-}
-
-interface Plan {
-  readonly opening: Opening | undefined
-  readonly steps: ReadonlyArray<Step>
-}
-
-const planOf = ({ entries }: RecordedSession): Plan => {
-  const steps: Array<Step> = []
-  let opening: Opening | undefined
-  let audioBytes = 0
-  let texts = 0
-  /** When the client last did something, or the session began. */
-  let since = entries[0]?.at ?? 0
-  const add = (at: number, act: Act): void => void steps.push({ audioBytes, texts, lag: Math.max(0, at - since), act })
-  const hasEnd = entries.some(({ what }) => what === "ended" || what === "failed")
-  const stalled = stallOf(entries)
-  const sent = withoutUnsent(entries)
-  const lastHeard = stalled === undefined ? undefined : entries.slice(0, stalled).findLast(({ what }) => what === "received" || what === "accepted")
-
-  for (const entry of sent) {
-    const { at } = entry
-    switch (entry.what) {
-      case "accepted":
-        opening = { lag: Math.max(0, at - since) }
-        since = at
-        break
-      case "refused": {
-        const lag = Math.max(0, at - since)
-        const refusal = refusalOf(entry.reason)
-        opening = refusal === undefined ? { lag, broken: broken(entry.reason) } : { lag, refusal }
-        break
-      }
-      case "audio":
-      case "gap":
-        audioBytes += entry.bytes
-        since = at
-        break
-      case "text":
-        texts += 1
-        since = at
-        break
-      case "unsent":
-        if (entry.reason !== undefined && !hasEnd) add(at, broken(entry.reason))
-        break
-      case "received":
-        add(at, { _tag: "say", text: entry.text })
-        break
-      case "ended":
-        add(at, { _tag: "end" })
-        break
-      case "failed":
-        add(at, broken(entry.reason))
-        break
-    }
-    // how much the way there swallows before the client feels it is not known: so from the last sign of life on
-    if (entry === lastHeard) add(at, { _tag: "stop-reading" })
-  }
-  return { opening, steps }
-}
-
-/** The place of the message that this side gave up, because the server did not read. */
-const stallOf = (entries: ReadonlyArray<Entry>): number | undefined => {
-  const unsent = entries.findIndex((entry) => entry.what === "unsent" && entry.reason === undefined)
-  return unsent < 0 ? undefined : entries.slice(0, unsent).findLastIndex(isSent)
-}
-
-/** Messages that did not leave were never received. Of a gap nobody knows which one that was. */
-const withoutUnsent = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-  const dropped = new Set(entries.flatMap((entry, at) =>
-    entry.what === "unsent" ? [entries.slice(0, at).findLastIndex(isSent)] : []
-  ))
-  return entries.filter((entry, at) => !dropped.has(at) || entry.what === "gap")
-}
-
-const isSent = ({ what }: Entry): boolean => what === "audio" || what === "text" || what === "gap"
-
-const refusalOf = ({ detail, errorType, originalStatusCode, status, tag }: Reason): Refusal | undefined => {
-  const refusal = (status: number, errorType: string | undefined, more: object = {}): Refusal => ({
-    status,
-    errorType,
-    body: JSON.stringify({ Message: detail, ...more }),
-    reason: `as captured: ${tag}`
-  })
-  switch (tag) {
-    case "Rejected":
-      return refusal(424, "ModelError", originalStatusCode === undefined ? {} : { OriginalStatusCode: originalStatusCode })
-    case "Throttled":
-      return refusal(429, "ThrottlingException")
-    case "Unauthorized":
-      return refusal(status ?? 403, errorType)
-    case "InvalidRequest":
-      return refusal(status ?? 400, errorType)
-    case "ServiceUnavailable":
-      return refusal(status ?? 503, status === 500 ? "InternalServerError" : "ServiceUnavailableError")
-    default:
-      return undefined
-  }
-}
-
-/** How a stream can be made to fail for a reason. */
-const broken = ({ detail, errorCode, errorType, tag }: Reason): Break => {
-  const breaks = (fault: string, apply: (wire: Wire) => void): Break => ({ _tag: "break", fault, reason: `as captured: ${tag}`, apply })
-  const fails = (fault: string, error: Omit<StreamError, "message">): Break =>
-    breaks(fault, (wire) => {
-      wire.fail({ ...error, message: detail })
-      wire.end()
-    })
-  switch (tag) {
-    case "ModelStreamError":
-      return fails("model-stream-error", { name: "ModelStreamError", errorCode, as: "exception" })
-    case "StreamFailure":
-      return errorCode === undefined
-        ? fails("internal-stream-failure", { name: "InternalStreamFailure", as: "exception" })
-        : fails("error-frame", { name: errorCode, as: "error" })
-    case "Throttled":
-      return fails("throttle", { name: "ThrottlingException", as: "exception" })
-    case "Unauthorized":
-      return fails("error-frame", { name: errorType ?? "AccessDeniedException", as: "exception" })
-    case "MalformedFrame":
-      return breaks("corrupt-crc", (wire) => wire.corrupt())
-    default: {
-      // NO_ERROR would leave the stream alive
-      const away = /Session closed with error code ([1-9]\d*)/.exec(detail)?.[1]
-      if (away !== undefined) return breaks("go-away", (wire) => wire.goAway(Number(away)))
-      const code = resetNames.findIndex((name) => detail.includes(name))
-      return code < 0 ? breaks("drop-socket", (wire) => wire.drop()) : breaks("reset", (wire) => wire.reset(code))
-    }
-  }
-}
-
-/** By code (RFC 9113, section 7), as `ConnectionLost` spells them. */
-const resetNames = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED"
-]
-
-const kindOf = (text: string): string => {
-  const message = FluxMessage.parse(text)
-  switch (message.type) {
-    case "TurnInfo":
-      return message.event
-    case "Unrecognized":
-    case "Unreadable":
-      return message.messageType ?? "Unreadable"
-    default:
-      return message.type
-  }
-}
-
 const isTyped = Schema.is(Schema.Struct({ type: Schema.String }))
 
 const typeOf = (message: string): string => {
@@ -410,17 +222,4 @@ const typeOf = (message: string): string => {
   } catch {
     return ""
   }
-}
-
-const isEncoding = Schema.is(Encoding)
-
-/** How the audio of a query string is to be read. */
-const formatOf = (query: string): Format | undefined => {
-  const values = new Map(query.split("&").map((pair) => {
-    const [key = "", value = ""] = pair.split("=")
-    return [key, value]
-  }))
-  const encoding = values.get("encoding")
-  const sampleRate = Number(values.get("sample_rate"))
-  return isEncoding(encoding) && Number.isInteger(sampleRate) && sampleRate > 0 ? { encoding, sampleRate } : undefined
 }
