@@ -138,7 +138,8 @@ describe("Capture", () => {
 
   it.effect("says why it could not be written, as the system does, without a stack", () =>
     Effect.gen(function*() {
-      const write = () => Effect.fail(new Error("FileSystem.writeAll", { cause: new Error("ENOSPC: no space left on device") }))
+      const full: unknown = new Error("FileSystem.writeAll", { cause: new Error("ENOSPC: no space left on device") })
+      const write = () => Effect.fail(full)
       const { logs } = yield* logsOf(call(Layer.provide(Capture.layer({ write }), fake), speech))
       assert.deepStrictEqual(logs.flat(), ["The capture ends here: it could not be written: ENOSPC: no space left on device"])
     }))
