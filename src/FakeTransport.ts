@@ -28,8 +28,8 @@ import {
   type Frame,
   profiles
 } from "./FluxTransport.ts"
+import { errorNames } from "./internal/http2Errors.ts"
 import { fromException, fromRefusal } from "./sagemaker/errors.ts"
-import { resetNames } from "./sagemaker/stream.ts"
 import * as Endpoint from "./simulator/Endpoint.ts"
 import type { SessionRecord } from "./simulator/Ledger.ts"
 import type { StreamError, Wire } from "./simulator/wire.ts"
@@ -302,7 +302,7 @@ const reasonOf = ({ as, errorCode, message, name }: StreamError, secrets: Readon
 
 /** What `node:http2` says of RST_STREAM: it takes NO_ERROR and CANCEL for no error. */
 const resetDetail = (code: number): string => {
-  const name = resetNames[code]
+  const name = errorNames[code]
   if (name === undefined) return `Stream closed with error code ${code}`
   return name === "NO_ERROR" || name === "CANCEL"
     ? `the server reset the stream (${name})`

@@ -3,6 +3,7 @@
  * command; {@link jsonSchema} publishes their shape.
  */
 import * as Schema from "effect/Schema"
+import { publish } from "./internal/jsonSchema.ts"
 
 /** Version of the event format, in the first line of NDJSON output. Raised when a field changes meaning or goes. */
 export const schemaVersion = 1
@@ -205,7 +206,4 @@ export const isTurnEvent: (event: FluxEvent) => event is TurnEvent = FluxEvent.i
 ])
 
 /** The JSON Schema (draft 2020-12) of one event, as in a line of NDJSON. */
-export const jsonSchema = (): object => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(FluxEvent)
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", ...schema, $defs: definitions }
-}
+export const jsonSchema = (): object => publish(FluxEvent)

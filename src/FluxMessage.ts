@@ -4,6 +4,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { SchemaJITCompiler } from "effect/schema"
+import * as json from "./internal/json.ts"
 import { fieldIssues } from "./internal/schemaIssues.ts"
 
 /** A word of a transcript, punctuated and cased; times in seconds of the session's audio, where given. */
@@ -138,12 +139,8 @@ const knownTypes: ReadonlySet<string> = new Set([
  * `Unreadable`. Extra fields are dropped; `raw` of the caller keeps them.
  */
 export const parse = (text: string): ServerMessage | Unrecognized | Unreadable => {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    return { type: "Unreadable", messageType: undefined, problem: "not JSON" }
-  }
+  const body = json.parse(text)
+  if (body === undefined) return { type: "Unreadable", messageType: undefined, problem: "not JSON" }
   if (typeof body !== "object" || body === null || !("type" in body) || typeof body.type !== "string") {
     return { type: "Unreadable", messageType: undefined, problem: "no object with a type" }
   }

@@ -1,5 +1,6 @@
 /** What the command prints, line by line. Pure. */
 import { type EndOfTurn, type FluxEvent, schemaVersion, type TurnEvent } from "../FluxEvent.ts"
+import { accepts } from "../internal/turns.ts"
 import type * as Fault from "../simulator/Fault.ts"
 
 /** The first line of NDJSON output. */
@@ -41,7 +42,7 @@ export const abandoned = (latest: Exclude<TurnEvent, EndOfTurn>, minConfidence: 
     audioStart: latest.audioStart,
     audioEnd: latest.audioEnd,
     ending: "lost",
-    accepted: minConfidence === 0 || (averageConfidence ?? 0) > minConfidence
+    accepted: accepts(averageConfidence, minConfidence)
   }
 }
 

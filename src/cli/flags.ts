@@ -11,11 +11,12 @@ import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import { type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
 
-const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+/** What may be left out; undefined then. */
+export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
 
-/** An empty list leaves the environment's standing. */
-const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
+/** What may be given more than once. Not given it is undefined: an empty list leaves the environment's standing. */
+export const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
   Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values))
 
 /** How audio is coded, and what Flux is asked to do with it. Not checked here, so that all faults can be told together. */
@@ -117,6 +118,29 @@ export const faultsOf = ({ reason }: FluxError): ReadonlyArray<string> =>
   reason._tag === "InvalidSettings"
     ? reason.issues.map(({ problem, setting }) => `${setting}: ${problem}`)
     : [reason.message]
+
+/** Faults of several things that are checked, to be told together. */
+export interface Faults {
+  readonly all: ReadonlyArray<string>
+  readonly add: (...faults: ReadonlyArray<string>) => void
+  /** What was found; else its faults are added. */
+  readonly collect: <A>(checked: Checked<A>) => A | undefined
+}
+
+/** A new {@link Faults}. */
+export const makeFaults = (): Faults => {
+  const all: Array<string> = []
+  const add = (...faults: ReadonlyArray<string>): void => void all.push(...faults)
+  return {
+    all,
+    add,
+    collect: (checked) => {
+      if (Result.isSuccess(checked)) return checked.success
+      add(...checked.failure)
+      return undefined
+    }
+  }
+}
 
 /** Settings for an endpoint, from flags over the environment. */
 export const checkSettings = (

@@ -3,6 +3,8 @@ import { resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
+import type * as PlatformError from "effect/PlatformError"
+import { CannotStart } from "./Failure.ts"
 
 /** What is wrong with them, one line a fault; by flag. Devices and pipes are as good as new files. */
 export const check = Effect.fnUntraced(function*(
@@ -24,3 +26,7 @@ export const check = Effect.fnUntraced(function*(
   }
   return faults
 })
+
+/** What to say of one that cannot be opened after all. */
+export const unwritable = (flag: string, path: string) => ({ message, reason }: PlatformError.PlatformError): CannotStart =>
+  new CannotStart({ faults: [`${flag}: ${path} cannot be written: ${reason.description ?? message}`] })

@@ -3,11 +3,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
+import * as inputs from "./inputs.ts"
 import * as outputs from "./outputs.ts"
 import { say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
@@ -30,20 +30,17 @@ const config = {
     Flag.withDescription("Serve TLS, with a certificate made at start unless --cert and --key give one"),
     Flag.withDefault(false)
   ),
-  cert: Flag.String("cert").pipe(
+  cert: flags.optional(Flag.String("cert")).pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Certificate to serve TLS with, as PEM"),
-    Flag.optional
+    Flag.withDescription("Certificate to serve TLS with, as PEM")
   ),
-  key: Flag.String("key").pipe(
+  key: flags.optional(Flag.String("key")).pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Its private key, as PEM"),
-    Flag.optional
+    Flag.withDescription("Its private key, as PEM")
   ),
-  verifyCredentials: Flag.Redacted("verify-credentials").pipe(
+  verifyCredentials: flags.optional(Flag.Redacted("verify-credentials")).pipe(
     Flag.withMetavar("KEY:SECRET"),
-    Flag.withDescription("Check the signatures of requests and of every chunk (default: only that there are some)"),
-    Flag.optional
+    Flag.withDescription("Check the signatures of requests and of every chunk (default: only that there are some)")
   )
 }
 
@@ -65,18 +62,13 @@ export const simulate = Command.make("simulate", config, (input) => Effect.scope
 const run = Effect.fnUntraced(function*(input: Input) {
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const shutdown = yield* Shutdown
-  const faults: Array<string> = []
-  const collect = <A>(checked: flags.Checked<A>): A | undefined => {
-    if (Result.isSuccess(checked)) return checked.success
-    faults.push(...checked.failure)
-    return undefined
-  }
+  const { all, add, collect } = flags.makeFaults()
   const profile = collect(yield* flags.profile(input.capabilities))
   const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
-  faults.push(...(yield* outputs.check({ ledger: input.simulation.ledger })))
-  const credentials = collect(parseCredentials(Option.getOrUndefined(input.verifyCredentials)))
+  add(...(yield* outputs.check({ ledger: input.simulation.ledger })))
+  const credentials = collect(parseCredentials(input.verifyCredentials))
   const tls = collect(yield* certificate(input))
-  if (faults.length > 0 || simulated === undefined) return yield* new CannotStart({ faults })
+  if (all.length > 0 || simulated === undefined) return yield* new CannotStart({ faults: all })
 
   const { ledger } = input.simulation
   const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
@@ -98,19 +90,13 @@ const run = Effect.fnUntraced(function*(input: Input) {
 
 /** What to serve TLS with: the files of the flags, or `true` for one that is made at start. */
 const certificate = Effect.fnUntraced(function*(
-  input: Input
+  { cert, key, tls }: Input
 ): Effect.fn.Return<flags.Checked<boolean | { readonly cert: string; readonly key: string }>, never, FileSystem.FileSystem> {
-  const paths = { cert: Option.getOrUndefined(input.cert), key: Option.getOrUndefined(input.key) }
-  if (paths.cert === undefined && paths.key === undefined) return Result.succeed(input.tls)
-  if (paths.cert === undefined || paths.key === undefined) return Result.fail(["tls: give both --cert and --key, or neither"])
-  const fs = yield* FileSystem.FileSystem
-  const cert = yield* Effect.option(fs.readFileString(paths.cert))
-  const key = yield* Effect.option(fs.readFileString(paths.key))
-  if (Option.isSome(cert) && Option.isSome(key)) return Result.succeed({ cert: cert.value, key: key.value })
-  return Result.fail([
-    ...(Option.isNone(cert) ? [`cert: ${paths.cert} cannot be read`] : []),
-    ...(Option.isNone(key) ? [`key: ${paths.key} cannot be read`] : [])
-  ])
+  if (cert === undefined && key === undefined) return Result.succeed(tls)
+  if (cert === undefined || key === undefined) return Result.fail(["tls: give both --cert and --key, or neither"])
+  const { all, collect } = flags.makeFaults()
+  const pem = { cert: collect(yield* inputs.read("cert", cert)), key: collect(yield* inputs.read("key", key)) }
+  return pem.cert === undefined || pem.key === undefined ? Result.fail(all) : Result.succeed({ cert: pem.cert, key: pem.key })
 })
 
 /** A file for clients to trust, which goes with the simulator. */

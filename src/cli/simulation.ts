@@ -1,8 +1,8 @@
 /** The flags that say how the simulator behaves, for `simulate` and for `transcribe --simulate`. */
+import type * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { ProfileName } from "../FluxTransport.ts"
@@ -10,13 +10,13 @@ import type { Behaviour } from "../simulator/Endpoint.ts"
 import * as Fault from "../simulator/Fault.ts"
 import * as Ledger from "../simulator/Ledger.ts"
 import * as Recording from "../simulator/Recording.ts"
-import { CannotStart } from "./Failure.ts"
-import type { Checked } from "./flags.ts"
+import { CloseMode } from "../simulator/Script.ts"
+import type { CannotStart } from "./Failure.ts"
+import { type Checked, makeFaults, optional, repeatable } from "./flags.ts"
+import * as inputs from "./inputs.ts"
+import * as outputs from "./outputs.ts"
 import { say } from "./print.ts"
 import * as source from "./source.ts"
-
-const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
-  Flag.map(Flag.optional(flag), Option.getOrUndefined)
 
 /** What the simulator does. Not checked here, so that all that is wrong can be told together. */
 export const flags = {
@@ -24,13 +24,10 @@ export const flags = {
     Flag.withMetavar("FILE"),
     Flag.withDescription("What the simulator hears: text, one line a turn, or JSON (see flux-stt schema script)")
   ),
-  closeMode: optional(Flag.Literals("close-mode", ["update", "end-of-turn"])).pipe(
+  closeMode: optional(Flag.Literals("close-mode", CloseMode.literals)).pipe(
     Flag.withDescription("What the simulator answers to CloseStream in an open turn (default update)")
   ),
-  fault: Flag.map(
-    Flag.atLeast(Flag.String("fault"), 0),
-    (values): ReadonlyArray<string> | undefined => (values.length === 0 ? undefined : values)
-  ).pipe(
+  fault: repeatable(Flag.String("fault")).pipe(
     Flag.withMetavar("NAME[,KEY=VALUE...]"),
     Flag.withDescription("What goes wrong, such as mute,turn=1,after=0.5 (see flux-stt faults); may be repeated")
   ),
@@ -48,14 +45,7 @@ export const flags = {
 }
 
 /** The values of {@link flags}. */
-export interface Given {
-  readonly script: string | undefined
-  readonly closeMode: "update" | "end-of-turn" | undefined
-  readonly fault: ReadonlyArray<string> | undefined
-  readonly seed: number | undefined
-  readonly replay: string | undefined
-  readonly ledger: string | undefined
-}
+export type Given = Command.Command.Config.Infer<typeof flags>
 
 /** How the simulator is to behave, and where its words come from, for people: `words come from call.txt`. */
 export interface Simulation {
@@ -70,45 +60,34 @@ export const read = Effect.fnUntraced(function*(
   audio: string | undefined
 ): Effect.fn.Return<Checked<Simulation>, never, FileSystem.FileSystem> {
   if (given.replay !== undefined) return yield* replayed(given.replay, given)
-  const problems: Array<string> = []
-  const words = yield* source.words(given.script, audio)
-  if (Result.isFailure(words)) problems.push(...words.failure)
-  const faults: Array<Fault.Fault> = []
-  for (const text of given.fault ?? []) {
-    const fault = Fault.fromFlag(text)
-    if (Result.isSuccess(fault)) faults.push(fault.success)
-    else problems.push(`fault: ${fault.failure}`)
-  }
-  if (problems.length > 0 || Result.isFailure(words)) return Result.fail(problems)
+  const faults = makeFaults()
+  const words = faults.collect(yield* source.words(given.script, audio))
+  const simulated = (given.fault ?? []).flatMap((text) => {
+    const fault = faults.collect(Result.mapError(Fault.fromFlag(text), (problem) => [`fault: ${problem}`]))
+    return fault === undefined ? [] : [fault]
+  })
+  if (words === undefined || faults.all.length > 0) return Result.fail(faults.all)
   return Result.succeed({
-    behaviour: { script: words.success.script, profile, closeMode: given.closeMode, faults, seed: given.seed },
-    from: words.success.from
+    behaviour: { script: words.script, profile, closeMode: given.closeMode, faults: simulated, seed: given.seed },
+    from: words.from
   })
 })
 
 /** A capture says all by itself. */
 const replayed = Effect.fnUntraced(function*(
   path: string,
-  given: Given
+  { closeMode, fault, script, seed }: Given
 ): Effect.fn.Return<Checked<Simulation>, never, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const { closeMode, fault, script, seed } = given
-  const problems = Object.entries({ script, closeMode, fault, seed }).flatMap(([flag, value]) =>
-    value === undefined ? [] : [`${flag}: --replay says it all; leave one of them out`])
-  const text = yield* Effect.option(fs.readFileString(path))
-  if (Option.isNone(text)) return Result.fail([...problems, `replay: ${path} cannot be read`])
-  const recording = Recording.parse(text.value)
-  if (Result.isFailure(recording)) {
-    return Result.fail([...problems, ...recording.failure.map((problem) => `replay: ${path}: ${problem}`)])
+  const faults = makeFaults()
+  for (const [flag, value] of Object.entries({ script, closeMode, fault, seed })) {
+    if (value !== undefined) faults.add(`${flag}: --replay says it all; leave one of them out`)
   }
-  if (problems.length > 0) return Result.fail(problems)
-  const { header, notes } = recording.success
-  for (const note of notes) yield* say(`warning: ${path}: ${note}`)
-  const words = header.content ? "" : ", with words masked"
-  return Result.succeed({
-    behaviour: { replay: recording.success },
-    from: `the server of ${path} answers again${words}`
-  })
+  const recording = faults.collect(Result.flatMap(yield* inputs.read("replay", path), (text) =>
+    Result.mapError(Recording.parse(text), (problems) => problems.map((problem) => `replay: ${path}: ${problem}`))))
+  if (recording === undefined || faults.all.length > 0) return Result.fail(faults.all)
+  for (const note of recording.notes) yield* say(`warning: ${path}: ${note}`)
+  const words = recording.header.content ? "" : ", with words masked"
+  return Result.succeed({ behaviour: { replay: recording }, from: `the server of ${path} answers again${words}` })
 })
 
 /** Where records go, one line each, in a new file that stays open as long as the Scope. */
@@ -118,8 +97,7 @@ export const ledgerFile = Effect.fnUntraced(function*(path: string): Effect.fn.R
   FileSystem.FileSystem | Scope.Scope
 > {
   const fs = yield* FileSystem.FileSystem
-  const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), (error) =>
-    new CannotStart({ faults: [`ledger: ${path} cannot be written: ${error.reason.description ?? error.message}`] }))
+  const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), outputs.unwritable("ledger", path))
   return (record) =>
     file.writeAll(new TextEncoder().encode(`${Ledger.line(record)}\n`)).pipe(
       Effect.catch((error) => say(`warning: ${path} cannot be written: ${error.message}`))

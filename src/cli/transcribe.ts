@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
 import type * as AudioFile from "../AudioFile.ts"
@@ -50,10 +49,9 @@ const config = {
     Flag.withDescription("At the end of the audio close at once, or send silence until the last turn is confirmed"),
     Flag.withDefault("close")
   ),
-  capture: Flag.String("capture").pipe(
+  capture: flags.optional(Flag.String("capture")).pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Write what goes both ways to FILE, for simulate --replay; no credentials, audio or words"),
-    Flag.optional
+    Flag.withDescription("Write what goes both ways to FILE, for simulate --replay; no credentials, audio or words")
   ),
   captureContent: Flag.Boolean("capture-content").pipe(
     Flag.withDescription("Let the capture hold audio, transcripts and keyterms too"),
@@ -119,43 +117,45 @@ const paced = (
 
 /** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
 const prepare = Effect.fnUntraced(function*(input: Input) {
-  const faults: Array<string> = []
-  const collect = <A>(checked: flags.Checked<A>): A | undefined => {
-    if (Result.isSuccess(checked)) return checked.success
-    faults.push(...checked.failure)
-    return undefined
-  }
-
+  const { all, add, collect } = flags.makeFaults()
+  const { capture, captureContent, simulate } = input
   const asked = flags.overlay<object>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
   const profile = collect(yield* flags.profile(input.capabilities))
   const settings = collect(flags.checkSettings({ ...asked }, profile))
 
   const { ledger, replay } = input.simulation
-  const path = Option.getOrElse(input.file, () => input.simulate && replay === undefined ? source.sample : undefined)
-  if (input.raw && Option.isNone(input.file)) faults.push("raw: give a file of raw audio, or - for standard input")
-  if (path === undefined && !input.simulate) faults.push("file: give a WAV file, or - for standard input, or try --simulate")
-  for (const [flag, value] of Object.entries(input.simulate ? input.endpoint : input.simulation)) {
-    if (value !== undefined) faults.push(`${flag}: ${input.simulate ? "--simulate has its own endpoint" : "is for --simulate only"}`)
+  const path = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)
+  if (input.raw && Option.isNone(input.file)) add("raw: give a file of raw audio, or - for standard input")
+  if (path === undefined && !simulate) add("file: give a WAV file, or - for standard input, or try --simulate")
+  for (const [flag, value] of Object.entries(simulate ? input.endpoint : input.simulation)) {
+    if (value !== undefined) add(`${flag}: ${simulate ? "--simulate has its own endpoint" : "is for --simulate only"}`)
   }
-  const capture = Option.getOrUndefined(input.capture)
-  if (input.captureContent && capture === undefined) faults.push("captureContent: says what --capture FILE may hold; give that too")
-  faults.push(...(yield* outputs.check({ capture, ledger })))
-  const simulated = input.simulate ? collect(yield* simulation.read(input.simulation, profile, path)) : undefined
-  const onSageMaker = input.simulate ? undefined : collect(yield* transports.sageMaker(input.endpoint, profile))
-  // standard input may keep us waiting for what cannot be used
-  const file = path === undefined ? collect(source.replayed(simulated?.behaviour.replay)) : path === "-" && faults.length > 0 ? undefined : collect(
-    yield* source.open({
-      path,
-      raw: input.raw,
-      explicit: settings === undefined ? {} : input.settings,
-      format: { encoding: settings?.encoding, sampleRate: settings?.sampleRate },
-      onWarning: (warning) => say(`warning: ${warning}`)
-    })
-  )
-  if (faults.length > 0 || file === undefined || settings === undefined) return yield* new CannotStart({ faults: [...new Set(faults)] })
+  if (captureContent && capture === undefined) add("captureContent: says what --capture FILE may hold; give that too")
+  add(...(yield* outputs.check({ capture, ledger })))
+  const simulated = simulate ? collect(yield* simulation.read(input.simulation, profile, path)) : undefined
+  const onSageMaker = simulate ? undefined : collect(yield* transports.sageMaker(input.endpoint, profile))
+  const openAudio = Effect.fnUntraced(function*(path: string | undefined) {
+    if (path === undefined) return collect(source.replayed(simulated?.behaviour.replay))
+    // standard input may keep us waiting for what cannot be used
+    if (path === "-" && all.length > 0) return undefined
+    return collect(
+      yield* source.open({
+        path,
+        raw: input.raw,
+        explicit: settings === undefined ? {} : input.settings,
+        format: { encoding: settings?.encoding, sampleRate: settings?.sampleRate },
+        onWarning: (warning) => say(`warning: ${warning}`)
+      })
+    )
+  })
+  const file = yield* openAudio(path)
+  const endpoint = onSageMaker === undefined
+    ? simulated && transports.simulator(simulated, profile, ledger)
+    : Effect.succeed(onSageMaker)
+  if (all.length > 0 || file === undefined || settings === undefined || endpoint === undefined) {
+    return yield* new CannotStart({ faults: [...new Set(all)] })
+  }
 
-  const endpoint = onSageMaker ?? (simulated && (yield* transports.simulator(simulated, profile, ledger)))
-  if (endpoint === undefined) return yield* new CannotStart({ faults: ["file: no endpoint"] })
-  const transport = capture === undefined ? endpoint : yield* transports.captured(endpoint, capture, input.captureContent)
+  const transport = capture === undefined ? yield* endpoint : yield* transports.captured(yield* endpoint, capture, captureContent)
   return { file, settings: { ...settings, ...file.format }, transport }
 })

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Capture from "../Capture.ts"
 import type { FluxTransport, ProfileName } from "../FluxTransport.ts"
-import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
+import * as outputs from "./outputs.ts"
 import { say } from "./print.ts"
 import * as simulation from "./simulation.ts"
 
@@ -53,7 +53,6 @@ export const captured = Effect.fnUntraced(function*(
   path: string,
   content: boolean
 ) {
-  const write = yield* Effect.mapError(Capture.toFile(path), (error) =>
-    new CannotStart({ faults: [`capture: ${path} cannot be written: ${error.reason.description ?? error.message}`] }))
+  const write = yield* Effect.mapError(Capture.toFile(path), outputs.unwritable("capture", path))
   return yield* Capture.wrap(transport, { write, content })
 })

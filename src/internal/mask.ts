@@ -4,7 +4,9 @@
  * Pure.
  */
 import * as FluxMessage from "../FluxMessage.ts"
+import * as json from "./json.ts"
 import { encode } from "./percent.ts"
+import { byteLength } from "./utf8.ts"
 
 /** The masks of one session; they remember its words to know them again. */
 export interface Mask {
@@ -24,7 +26,7 @@ export const make = (content: boolean): Mask => (content ? open : closed())
 const open: Mask = {
   query: (query) => query,
   received: (text) => ({ text }),
-  sent: (text) => ({ type: typeOf(jsonOf(text)), text }),
+  sent: (text) => ({ type: typeOf(json.parse(text)), text }),
   detail: (text) => withoutSecrets(text)
 }
 
@@ -61,11 +63,11 @@ const closed = (): Mask => {
     if (typeof given === "string") return text(key, given)
     if (typeof given === "number") return Number.isFinite(given) ? given : infinite
     if (Array.isArray(given)) return lists.has(key) ? given.map((item: unknown) => value(`${key}[]`, item)) : []
-    return isObject(given) ? fields(known.get(key) ?? [], given) : given
+    return json.isObject(given) ? fields(known.get(key) ?? [], given) : given
   }
   const fields = (keys: ReadonlyArray<string>, given: object): object =>
     Object.fromEntries(Object.entries(given).flatMap(([key, item]) => (keys.includes(key) ? [[key, value(key, item)]] : [])))
-  const json = (keys: ReadonlyArray<string>, given: object): string =>
+  const jsonOf = (keys: ReadonlyArray<string>, given: object): string =>
     JSON.stringify(fields(keys, given)).replaceAll(JSON.stringify(infinite), "1e999")
 
   return {
@@ -79,16 +81,16 @@ const closed = (): Mask => {
       }).join("&"),
     received: (original) => {
       const message = FluxMessage.parse(original)
-      const body = jsonOf(original)
-      const standsIn = (text: string) => ({ text, bytes: new TextEncoder().encode(original).length })
+      const body = json.parse(original)
+      const standsIn = (text: string) => ({ text, bytes: byteLength(original) })
       if (message.type === "Unrecognized") return standsIn(JSON.stringify(standIn(message.messageType)))
       if (message.type === "Unreadable" && message.messageType === undefined) return standsIn(body === undefined ? "not JSON" : "{}")
-      return isObject(body) ? { text: json(messageFields, body) } : standsIn("{}")
+      return json.isObject(body) ? { text: jsonOf(messageFields, body) } : standsIn("{}")
     },
     sent: (original) => {
-      const body = jsonOf(original)
+      const body = json.parse(original)
       const type = typeOf(body)
-      return type === "Configure" && isObject(body) ? { type, text: json(configureFields, body) } : { type }
+      return type === "Configure" && json.isObject(body) ? { type, text: jsonOf(configureFields, body) } : { type }
     },
     detail
   }
@@ -214,15 +216,7 @@ const decoded = (value: string): string => {
   }
 }
 
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+const typeOf = (body: unknown): string => {
+  const type = json.typeOf(body)
+  return type !== undefined && plainName.test(type) ? type : ""
 }
-
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value)
-
-const typeOf = (body: unknown): string =>
-  isObject(body) && "type" in body && typeof body.type === "string" && plainName.test(body.type) ? body.type : ""

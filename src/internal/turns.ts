@@ -36,6 +36,10 @@ interface Open {
 export const opens = (info: TurnInfo): boolean =>
   info.event === "StartOfTurn" || info.transcript !== ""
 
+/** Whether a turn is accepted: its mean word confidence must exceed the minimum, and a missing one does not; 0 is off. */
+export const accepts = (averageConfidence: number | undefined, minConfidence: number): boolean =>
+  minConfidence === 0 || (averageConfidence ?? 0) > minConfidence
+
 /** A new reducer, numbering turns from 0. */
 export const make = (options: TurnOptions): Turns => {
   let next = 0
@@ -81,14 +85,13 @@ export const make = (options: TurnOptions): Turns => {
     raw?: unknown
   ): FluxEvent.EndOfTurn => {
     open = undefined
-    const minimum = options.settings().minConfidence
     const common = fields(turn.number, info, receivedAt, raw)
     return {
       type: "EndOfTurn",
       ...common,
       ending,
       ...(info.trigger == null || ending !== "confirmed" ? {} : { trigger: info.trigger }),
-      accepted: minimum === 0 || (common.averageConfidence ?? 0) > minimum
+      accepted: accepts(common.averageConfidence, options.settings().minConfidence)
     }
   }
 

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
 import { makeParser, type Signer } from "../internal/eventStream.ts"
+import { errorNames } from "../internal/http2Errors.ts"
 import { bareError } from "./errors.ts"
 import { makeAssembler, maxMessageBytes } from "./messages.ts"
 
@@ -18,24 +19,6 @@ import { makeAssembler, maxMessageBytes } from "./messages.ts"
 const maxWaiting = 64
 /** AWS allows 128 KiB of headers (protocol 5.7). */
 const maxFrameBytes = maxMessageBytes + 128 * 1024
-
-/** HTTP/2's error names, by code (RFC 9113, section 7). */
-export const resetNames: ReadonlyArray<string> = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED"
-]
 
 /** The streaming half of a `FluxConnection`. */
 export interface StreamConnection extends Pick<FluxConnection, "messages" | "send" | "end"> {
@@ -72,7 +55,7 @@ export const make = (options: {
     const code = stream.rstCode ?? 0
     const detail = session === undefined || session.destroyed
       ? "the server closed the connection"
-      : `the server reset the stream (${resetNames[code] ?? code})`
+      : `the server reset the stream (${errorNames[code] ?? code})`
     return fluxError(new FluxError.ConnectionLost({ detail }))
   }
 

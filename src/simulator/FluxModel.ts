@@ -108,7 +108,7 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
     const { configureFault } = options
     if (configureFault?.kind === "lost") return []
     if (configureFault !== undefined) {
-      const { code = profile.configureFailureCode ?? "INVALID_THRESHOLD", description = configuration.eagerAboveEot } = configureFault
+      const { code = profile.configureFailureCode ?? "INVALID_THRESHOLD", description = query.eagerAboveEot } = configureFault
       return [say.configureFailure(description, code)]
     }
     const next = configuration.apply(active, change, profile, asked.model)

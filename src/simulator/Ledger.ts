@@ -1,5 +1,6 @@
 /** What a simulated endpoint has seen and done, one record a session: for tests to look at. Pure. */
 import * as Schema from "effect/Schema"
+import { publish } from "../internal/jsonSchema.ts"
 import { bytesPerSample, type Format } from "../Audio.ts"
 import * as keptLists from "../internal/keptList.ts"
 import * as Stamp from "./Stamp.ts"
@@ -73,10 +74,7 @@ export type SessionRecord = typeof SessionRecord.Type
 export const line: (record: SessionRecord) => string = Schema.encodeSync(Schema.fromJsonString(SessionRecord))
 
 /** The JSON Schema (draft 2020-12) of a {@link line}. */
-export const jsonSchema = (): object => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(SessionRecord)
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", ...schema, $defs: definitions }
-}
+export const jsonSchema = (): object => publish(SessionRecord)
 
 /** What is known of a session from its request. */
 export type Opening = Pick<SessionRecord, "session" | "requestId" | "endpoint" | "query" | "openedAt">

@@ -6,6 +6,8 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { publish } from "../internal/jsonSchema.ts"
+import * as json from "../internal/json.ts"
 import { fieldIssues } from "../internal/schemaIssues.ts"
 
 /** Version of the format, in the header. Raised when a line changes meaning or goes. */
@@ -100,10 +102,7 @@ export interface Recording {
 export const line = (value: Header | Entry): string => JSON.stringify(value)
 
 /** The JSON Schema (draft 2020-12) of a line: the header, or an entry. */
-export const jsonSchema = (): object => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.Union([Header, Entry]))
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", ...schema, $defs: definitions }
-}
+export const jsonSchema = (): object => publish(Schema.Union([Header, Entry]))
 
 /** Reads a recording. Fails with every fault: the number of the line, from 1, and the rule. A fault holds no content. */
 export const parse = (text: string): Result.Result<Recording, ReadonlyArray<string>> => {
@@ -117,7 +116,7 @@ export const parse = (text: string): Result.Result<Recording, ReadonlyArray<stri
     if (raw.trim() === "") continue
     const place = `line ${at + 1}: `
     const fault = (rule: string): void => void faults.push(place + rule)
-    const value = jsonOf(raw)
+    const value = json.parse(raw)
     if (!headerSeen && !isHeader(value)) return Result.fail([`${place}this is no capture, which begins with {"capture":${version},...}`])
     if (value === undefined) {
       // a crash cuts off the last line
@@ -167,14 +166,6 @@ const decodeEntry = Schema.decodeUnknownResult(Entry, { errors: "all" })
 const isHeader = Schema.is(Schema.Struct({ capture: Schema.Finite }))
 const kinds = Object.keys(Entry.cases)
 const isKind = Schema.is(Schema.Struct({ what: Schema.Literals(kinds) }))
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const checked = <A>(decoded: Result.Result<A, Schema.SchemaError>, fault: (rule: string) => void): A | undefined => {
   if (Result.isSuccess(decoded)) return decoded.success

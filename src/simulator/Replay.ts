@@ -5,8 +5,9 @@
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { type Format, frameMillis, silence, silenceByte } from "../Audio.ts"
+import * as json from "../internal/json.ts"
+import { byteLength } from "../internal/utf8.ts"
 import type { Request } from "./Endpoint.ts"
 import type { Recorder } from "./Ledger.ts"
 import type { Entry, RecordedSession, Recording } from "./Recording.ts"
@@ -46,7 +47,7 @@ export const open = (session: RecordedSession, context: Context): Player => {
   const say = (text: string): void => {
     const kind = kindOf(text)
     errorSaid ||= kind === "Error"
-    recorder.said(kind, new TextEncoder().encode(text).length)
+    recorder.said(kind, byteLength(text))
     wire.say(text)
   }
   const take = (act: Act): void => {
@@ -126,7 +127,7 @@ export const open = (session: RecordedSession, context: Context): Player => {
     },
     text: (message) => {
       if (over) return
-      const type = typeOf(message)
+      const type = json.typeOf(json.parse(message)) ?? ""
       recorder.text(type, surroundings.now())
       texts += 1
       // nothing more can be earned
@@ -211,15 +212,4 @@ const wasBroken = (entries: ReadonlyArray<Entry>): boolean => {
     (entry.what === "received" && kindOf(entry.text) === "Error")
   )
   return end >= 0 && !entries.slice(0, end).some((entry) => entry.what === "text" && entry.type === "CloseStream")
-}
-
-const isTyped = Schema.is(Schema.Struct({ type: Schema.String }))
-
-const typeOf = (message: string): string => {
-  try {
-    const body: unknown = JSON.parse(message)
-    return isTyped(body) ? body.type : ""
-  } catch {
-    return ""
-  }
 }

@@ -3,7 +3,7 @@
  * alone: each turn found there takes the next line. The JSON form can also say when, and how sure Flux is. Pure.
  */
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import { publish } from "../internal/jsonSchema.ts"
 import type { Fault } from "./Fault.ts"
 import * as jsonText from "./script/jsonText.ts"
 import { type CloseMode, ScriptInput } from "./script/input.ts"
@@ -94,7 +94,4 @@ export const make = (input: ScriptInput): Script => {
 export const placeholders: Script = { turns: [], faults: [] }
 
 /** The JSON Schema (draft 2020-12) of the JSON form. It knows shapes and ranges; the order of times only {@link fromJson} checks. */
-export const jsonSchema = (): object => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(ScriptInput, { onExcessProperty: "error" })
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", ...schema, $defs: definitions }
-}
+export const jsonSchema = (): object => publish(ScriptInput, { onExcessProperty: "error" })

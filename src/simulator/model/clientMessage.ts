@@ -1,5 +1,6 @@
 /** The text messages of a client as a Flux container reads them (protocol 3): strict, and complaining as serde does. Pure. */
 import * as Result from "effect/Result"
+import * as json from "../../internal/json.ts"
 import type { ClientMessage } from "../Profile.ts"
 
 /** What a Configure asks for. Absent fields are left as they are; lists replace. */
@@ -27,13 +28,9 @@ export interface Reader {
 
 /** Reads a text message. Fails with what is wrong with it; the session dies of that. */
 export const read = (text: string, reader: Reader): Result.Result<Message, string> => {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    return Result.fail("not valid JSON")
-  }
-  if (!isObject(body)) return Result.fail("expected an object")
+  const body = json.parse(text)
+  if (body === undefined) return Result.fail("not valid JSON")
+  if (!json.isObject(body)) return Result.fail("expected an object")
   const type = body["type"]
   if (type === undefined) return Result.fail("missing field `type`")
   if (typeof type !== "string") return Result.fail("field `type` is not a string")
@@ -49,7 +46,7 @@ const fields = ["thresholds", "keyterms", "language_hints"]
 const readConfigure = (body: JsonObject, { numerals }: Reader): Result.Result<Message, string> =>
   Result.gen(function*() {
     yield* onlyKnown(body, numerals ? [...fields, "numerals"] : fields)
-    const thresholds = (yield* optional(body["thresholds"], "struct Thresholds", isObject)) ?? {}
+    const thresholds = (yield* optional(body["thresholds"], "struct Thresholds", json.isObject)) ?? {}
     yield* onlyKnown(thresholds, thresholdFields)
     const keyterms = yield* optional(body["keyterms"], "a string or a sequence of strings", isTerms)
     return {
@@ -82,8 +79,6 @@ const optional = <A>(
     : Result.fail(`invalid type: ${named(value)}, expected ${what}`)
 
 type JsonObject = Readonly<Record<string, unknown>>
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 const isNumber = (value: unknown): value is number => typeof value === "number"
 const isNatural = (value: unknown): value is number => isNumber(value) && Number.isInteger(value) && value >= 0
 const isBoolean = (value: unknown): value is boolean => typeof value === "boolean"

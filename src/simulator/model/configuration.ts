@@ -6,9 +6,6 @@ import type { Change } from "./clientMessage.ts"
 import type { Profile } from "../Profile.ts"
 import * as query from "./query.ts"
 
-/** What is wrong with an eager threshold above the other (protocol 2.4). */
-export const eagerAboveEot = "eager_eot_threshold must be less than or equal to eot_threshold"
-
 /** What is in force. */
 export type Configuration = Pick<
   query.Query,
@@ -38,7 +35,7 @@ export const apply = (
   }
   const { eagerEotThreshold, eotThreshold } = change
   if (eagerEotThreshold !== undefined && eotThreshold !== undefined && eagerEotThreshold > eotThreshold) {
-    return Result.fail(eagerAboveEot)
+    return Result.fail(query.eagerAboveEot)
   }
   if ((change.keyterms?.length ?? 0) > query.maxKeyterms) return Result.fail(`keyterms: more than ${query.maxKeyterms}`)
   if (change.languageHints !== undefined && model !== "flux-general-multi") {

@@ -24,6 +24,9 @@ export interface Query extends Format {
   readonly numerals: boolean
 }
 
+/** What is wrong with an eager threshold above the other (protocol 2.4). */
+export const eagerAboveEot = "eager_eot_threshold must be less than or equal to eot_threshold"
+
 /** Longest query string that SageMaker takes, in characters (protocol 1.3). */
 export const maxLength = 2048
 
@@ -77,7 +80,7 @@ export const parse = (query: string, { limits, models, name }: Profile): Result.
   const eotThreshold = number("eot_threshold") ?? defaultEotThreshold
   const eagerEotThreshold = number("eager_eot_threshold")
   if (eagerEotThreshold !== undefined && eagerEotThreshold > eotThreshold) {
-    return Result.fail("eager_eot_threshold must be less than or equal to eot_threshold")
+    return Result.fail(eagerAboveEot)
   }
   const keyterms = values.get("keyterm") ?? []
   if (keyterms.length > maxKeyterms) return Result.fail(`keyterm: more than ${maxKeyterms}`)

@@ -1,4 +1,5 @@
 /** From why a captured session failed to what brings a client to say so again. Pure. */
+import { errorNames } from "../../internal/http2Errors.ts"
 import type { Reason } from "../Recording.ts"
 import type { Refusal, StreamError, Wire } from "../wire.ts"
 
@@ -59,26 +60,8 @@ export const broken = ({ detail, errorCode, errorType, tag }: Reason): Break => 
       // NO_ERROR would leave the stream alive
       const away = /Session closed with error code ([1-9]\d*)/.exec(detail)?.[1]
       if (away !== undefined) return breaks("go-away", (wire) => wire.goAway(Number(away)))
-      const code = resetNames.findIndex((name) => detail.includes(name))
+      const code = errorNames.findIndex((name) => detail.includes(name))
       return code < 0 ? breaks("drop-socket", (wire) => wire.drop()) : breaks("reset", (wire) => wire.reset(code))
     }
   }
 }
-
-/** By code (RFC 9113, section 7), as `ConnectionLost` spells them. */
-const resetNames = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED"
-]

@@ -100,7 +100,7 @@ export const ScriptInput = Schema.Struct({
   turns: Schema.optionalKey(
     Schema.Array(
       Schema.Union([Schema.String.annotate({ description: "Words, parted by white space; none: placeholders" }), TurnInput])
-    ).annotate({ description: "What is said, turn by turn; turns past the last say placeholders. Default none" })
+    ).annotate({ description: "What is said, turn by turn; turns past the last say placeholders, unless all of these are timed. Default none" })
   ),
   faults: Schema.optionalKey(
     Schema.Array(Fault).annotate({ description: "What goes wrong; see flux-stt faults. Default nothing" })

@@ -37,7 +37,3 @@ const ruleOf = (message: string): string =>
 
 /** The rule that a key breaks which no schema knows. */
 export const noSuchKey = "there is no such key"
-
-/** An object of JSON. */
-export const isObject = (input: unknown): input is Readonly<Record<string, unknown>> =>
-  typeof input === "object" && input !== null && !Array.isArray(input)

@@ -1,10 +1,11 @@
 /** The rules of a script's JSON form, and its normalised form. Every broken rule is told, with its place. Pure. */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { isObject } from "../../internal/json.ts"
 import { Fault, names } from "../Fault.ts"
 import type { Script, Turn } from "../Script.ts"
 import { scriptFields } from "./input.ts"
-import { isObject, read, type Report, strict } from "./reading.ts"
+import { read, type Report, strict } from "./reading.ts"
 import { readTurn } from "./turns.ts"
 
 /** Checks the JSON form and gives the normalised one. */

@@ -1,7 +1,8 @@
 /** A turn of a script's JSON form: its rules, and its normalised form. Pure. */
+import { isObject } from "../../internal/json.ts"
 import type { Turn, Word } from "../Script.ts"
 import { At, Curve, ItemText, Languages, PauseInput, TurnInput, WordInput } from "./input.ts"
-import { isObject, noSuchKey, read, type Report, strict } from "./reading.ts"
+import { noSuchKey, read, type Report, strict } from "./reading.ts"
 import { type Item, placed } from "./times.ts"
 
 /** The turn, and when it ends: where it is not a timed one, that is when the timed turn before ends. Seconds. */

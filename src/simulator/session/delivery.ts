@@ -1,4 +1,5 @@
 /** What a session has to say, on its way to the wire: in order, and all of it as late as the session lags. Pure. */
+import { byteLength } from "../../internal/utf8.ts"
 import type { Recorder } from "../Ledger.ts"
 import type { Surroundings, Wire } from "../wire.ts"
 
@@ -24,7 +25,7 @@ export const make = (wire: Wire, recorder: Recorder, after: Surroundings["after"
   return {
     say: (kind, text) =>
       then(() => {
-        recorder.said(kind, utf8.encode(text).length)
+        recorder.said(kind, byteLength(text))
         wire.say(text)
       }),
     then,
@@ -33,5 +34,3 @@ export const make = (wire: Wire, recorder: Recorder, after: Surroundings["after"
     }
   }
 }
-
-const utf8 = new TextEncoder()

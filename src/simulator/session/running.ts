@@ -1,5 +1,6 @@
 /** A session from Connected on: what the model says to audio and texts, and the faults of its running. */
 import { bytesOf, frameMillis } from "../../Audio.ts"
+import { internalError } from "../../internal/http2Errors.ts"
 import type { Delivery } from "./delivery.ts"
 import { type Fault, isTimed, type Timed } from "../Fault.ts"
 import type { FluxModel, Said } from "../FluxModel.ts"
@@ -163,8 +164,6 @@ export const make = ({ delivery, faults, live, model, note, stop, wire }: Option
 
 const isConfigureFault = ({ fault }: Fault): boolean => fault === "configure-failure" || fault === "configure-lost"
 
-/** HTTP/2's INTERNAL_ERROR. */
-const internalError = 2
 
 /** Flux's fatal Error (protocol 2.6); it has no `request_id`. */
 export const fluxError = (

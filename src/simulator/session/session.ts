@@ -3,6 +3,8 @@
  * mutable state in one closure, driven by what the client does and by timers. It never throws.
  */
 import * as Result from "effect/Result"
+import { internalError } from "../../internal/http2Errors.ts"
+import * as json from "../../internal/json.ts"
 import * as deliveries from "./delivery.ts"
 import type { Request } from "../Endpoint.ts"
 import type { Fault } from "../Fault.ts"
@@ -181,7 +183,7 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     },
     text: (message) => {
       if (done) return
-      const type = typeOf(message)
+      const type = json.typeOf(json.parse(message)) ?? "?"
       recorder.text(type, now())
       if (!live) return
       if (running !== undefined) return running.text(message, type)
@@ -197,17 +199,5 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
 
 /** What holding a message costs besides its bytes. */
 const heldCost = 100
-/** HTTP/2's INTERNAL_ERROR. */
-const internalError = 2
 const defaultPartBytes = 7
 const fullUp = "flux.max_streams is reached"
-
-/** The `type` of a client's message, for the ledger; `?` where it has none. */
-const typeOf = (message: string): string => {
-  try {
-    const body: unknown = JSON.parse(message)
-    return typeof body === "object" && body !== null && "type" in body && typeof body.type === "string" ? body.type : "?"
-  } catch {
-    return "?"
-  }
-}
