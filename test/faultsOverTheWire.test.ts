@@ -3,11 +3,11 @@ import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
 import * as FluxSettings from "../src/FluxSettings.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
+import { becomes } from "./support/becomes.ts"
 import * as faultTable from "./support/faultTable.ts"
 import { credentials } from "./support/rawClient.ts"
 
@@ -15,16 +15,6 @@ const transcriberAt = (endpointUrl: string) =>
   Transcriber.layer.pipe(
     Layer.provide(SageMakerTransport.layer({ endpointName: "my-flux", region: "us-east-1", endpointUrl, credentials })),
     Layer.provide(FluxSettings.layer())
-  )
-
-/** Waits, in real time, for what the server frees a moment later. */
-const becomes = (what: string, now: Effect.Effect<unknown>, expected: unknown) =>
-  Effect.repeat(now, {
-    until: (value) => value === expected,
-    schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 300 })
-  }).pipe(
-    Effect.andThen(now),
-    Effect.map((value) => assert.strictEqual(value, expected, what))
   )
 
 const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length

@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Audio from "../src/Audio.ts"
@@ -17,6 +16,7 @@ import * as SageMakerTransport from "../src/SageMakerTransport.ts"
 import * as Script from "../src/simulator/Script.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
+import { becomes } from "./support/becomes.ts"
 import { credentials } from "./support/rawClient.ts"
 import { cut, draw, pcm16 } from "./support/sound.ts"
 import * as tamperingProxy from "./support/tamperingProxy.ts"
@@ -67,13 +67,6 @@ const sampleFrames = Effect.gen(function*() {
 /** A simulator that keeps its log to itself. */
 const simulator = (options?: SimulatorServer.Options) =>
   Effect.provideService(SimulatorServer.make(options), References.MinimumLogLevel, "None")
-
-/** Waits, in real time, for what the server frees a moment later. */
-const becomes = <A>(effect: Effect.Effect<A>, expected: A) =>
-  Effect.repeat(effect, {
-    until: (value) => value === expected,
-    schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 300 })
-  })
 
 describe("over the wire", () => {
   for (const closeMode of ["update", "end-of-turn"] as const) {
@@ -161,14 +154,14 @@ describe("over the wire", () => {
           })
         }).pipe(Effect.provide(transcriberAt(server.url, { connections })))
       }
-      yield* becomes(server.sessions, 0)
+      yield* becomes("sessions", server.sessions, 0)
     }), 30_000)
 
   it.live("a call that is interrupted leaves no session at the server", () =>
     Effect.gen(function*() {
       const server = yield* simulator()
       yield* transcribeForever(server.url)
-      yield* becomes(server.sessions, 0)
+      yield* becomes("sessions", server.sessions, 0)
     }))
 })
 

@@ -5,12 +5,12 @@ import * as tls from "node:tls"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { fromText } from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import { closeStream } from "../support/flux.ts"
+import * as support from "../support/becomes.ts"
 import * as h2 from "../support/h2Frames.ts"
 import * as raw from "../support/rawClient.ts"
 import { cut, draw } from "../support/sound.ts"
@@ -60,16 +60,8 @@ const simulator = (tls: boolean): Effect.Effect<Server, never, Scope.Scope> =>
     Effect.orDie
   )
 
-/** Real time, for what the server frees a moment later. */
-const becomes = (what: string, now: Effect.Effect<unknown>, expected: unknown) =>
-  Effect.repeat(now, {
-    until: (value) => value === expected,
-    schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 300 })
-  }).pipe(
-    TestClock.withLive,
-    Effect.andThen(now),
-    Effect.map((value) => assert.strictEqual(value, expected, what))
-  )
+/** Also under a test's clock. */
+const becomes = (...about: Parameters<typeof support.becomes>) => TestClock.withLive(support.becomes(...about))
 
 const audio = draw("...vvvvvvvvv..........vvvvv.........vv")
 
