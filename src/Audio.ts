@@ -73,6 +73,8 @@ export interface Framer {
   readonly push: (chunk: Uint8Array) => Array<Uint8Array>
   /** What is left, in whole samples; empty afterwards. */
   readonly flush: () => Array<Uint8Array>
+  /** Forgets what is left. */
+  readonly clear: () => void
   /** Bytes waiting for their frame to fill. */
   readonly pending: () => number
 }
@@ -107,6 +109,9 @@ export const makeFramer = (format: Format): Framer => {
       frame.copyWithin(0, whole, filled)
       filled -= whole
       return [out]
+    },
+    clear: () => {
+      filled = 0
     },
     pending: () => filled
   }

@@ -251,6 +251,28 @@ export class BufferOverflow extends Schema.TaggedError<BufferOverflow>()("Buffer
   }
 }
 
+/** Flux refused a change of settings; they are back at what was in force. The event `SettingsRejected` has Flux's own words. */
+export class SettingsRefused extends Schema.TaggedError<SettingsRefused>()("SettingsRefused", {
+  settings: Schema.Array(Schema.String),
+  code: Schema.optional(Schema.String)
+}) {
+  readonly hint: string = "The session goes on as before; the event SettingsRejected has Flux's own words"
+  override get message(): string {
+    return `Flux refused a change of ${this.settings.join(", ")}${this.code === undefined ? "" : ` (${this.code})`}`
+  }
+}
+
+/** Flux did not answer a change of settings in time: whether it is in force is not known. */
+export class ConfigureUnanswered extends Schema.TaggedError<ConfigureUnanswered>()("ConfigureUnanswered", {
+  settings: Schema.Array(Schema.String),
+  seconds: Schema.Finite
+}) {
+  readonly hint: string = "The change may be in force or not; it is sent again along with the next one"
+  override get message(): string {
+    return `Flux did not answer a change of ${this.settings.join(", ")} within ${this.seconds} s`
+  }
+}
+
 /** The process, connection or account may not open another session now. */
 export class SessionLimit extends Schema.TaggedError<SessionLimit>()("SessionLimit", {
   limit: Schema.Int
@@ -300,6 +322,8 @@ const SingleReason = Schema.Union([
   SendTimeout,
   Stalled,
   BufferOverflow,
+  SettingsRefused,
+  ConfigureUnanswered,
   SessionLimit,
   UnsupportedByEndpoint,
   UnsupportedAudio
@@ -342,6 +366,8 @@ export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
   SendTimeout: true,
   Stalled: true,
   BufferOverflow: false,
+  SettingsRefused: false,
+  ConfigureUnanswered: true,
   SessionLimit: true,
   UnsupportedByEndpoint: false,
   UnsupportedAudio: false,

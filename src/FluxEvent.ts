@@ -24,6 +24,15 @@ export const Word = Schema.Struct({
 })
 export type Word = typeof Word.Type
 
+/** Audio sent to Flux since it was last told, in seconds; both kinds are billed. */
+export const Usage = Schema.Struct({
+  /** Of the caller. */
+  audioSeconds: Schema.Finite,
+  /** Silence that this client put in, to keep a turn or the session going. */
+  injectedSeconds: Schema.Finite
+})
+export type Usage = typeof Usage.Type
+
 const turn = {
   ...common,
   /** Number of the turn in the conversation, from 0. */
@@ -65,7 +74,9 @@ export const Disconnected = Schema.Struct({
   type: Schema.tag("Disconnected"),
   ...common,
   session: Schema.Int,
-  requestId: Schema.String
+  requestId: Schema.String,
+  /** What was sent since the last EndOfTurn. */
+  usage: Usage
 })
 export type Disconnected = typeof Disconnected.Type
 
@@ -105,7 +116,9 @@ export const EndOfTurn = Schema.Struct({
   /** Why Flux ended it (`model`, `timeout`, `manual`, ...), as given; older bundles give none. */
   trigger: Schema.optionalKey(Schema.String),
   /** False where `minConfidence` is set and `averageConfidence` does not exceed it. */
-  accepted: Schema.Boolean
+  accepted: Schema.Boolean,
+  /** What was sent since the last EndOfTurn. */
+  usage: Usage
 })
 export type EndOfTurn = typeof EndOfTurn.Type
 
@@ -113,6 +126,7 @@ export type EndOfTurn = typeof EndOfTurn.Type
 export const SettingsApplied = Schema.Struct({
   type: Schema.tag("SettingsApplied"),
   ...common,
+  /** Their names. */
   settings: Schema.Array(Schema.String)
 })
 export type SettingsApplied = typeof SettingsApplied.Type
@@ -121,7 +135,9 @@ export type SettingsApplied = typeof SettingsApplied.Type
 export const SettingsRejected = Schema.Struct({
   type: Schema.tag("SettingsRejected"),
   ...common,
+  /** Their names. */
   settings: Schema.Array(Schema.String),
+  /** Flux's own, where it gave any. */
   code: Schema.optionalKey(Schema.String),
   description: Schema.optionalKey(Schema.String)
 })

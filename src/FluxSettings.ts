@@ -19,7 +19,7 @@ import { optional } from "./internal/config.ts"
 import * as internal from "./internal/settings.ts"
 import { defaults, Model, Settings } from "./internal/settings.ts"
 
-export { defaults, fluxEotTimeoutMs, Model, Settings } from "./internal/settings.ts"
+export { defaults, fluxEotThreshold, fluxEotTimeoutMs, Model, Settings } from "./internal/settings.ts"
 
 /** A change of settings: an absent key means unchanged, `null` means back to the default. Durations take any Effect duration input. */
 export type SettingsPatch = {
@@ -156,5 +156,9 @@ export const config: Config.Config<SettingsPatch> = Config.all({
   drainTimeout: optional(Config.Duration("DRAIN_TIMEOUT")),
   disconnectTimeout: optional(Config.Duration("DISCONNECT_TIMEOUT")),
   sendTimeout: optional(Config.Duration("SEND_TIMEOUT")),
-  outboxLimit: optional(Config.Int("OUTBOX_LIMIT"))
+  stallTimeout: optional(Config.Duration("STALL_TIMEOUT")),
+  keepAliveInterval: optional(Config.Duration("KEEP_ALIVE_INTERVAL")),
+  configureTimeout: optional(Config.Duration("CONFIGURE_TIMEOUT")),
+  outboxLimit: optional(Config.Int("OUTBOX_LIMIT")),
+  outboxPolicy: optional(Config.schema(Settings.fields.outboxPolicy, "OUTBOX_POLICY"))
 }).pipe(Config.nested("FLUX"))

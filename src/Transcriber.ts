@@ -12,11 +12,14 @@ import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as FluxError from "./FluxError.ts"
+import type * as FluxError from "./FluxError.ts"
 import type { FluxEvent } from "./FluxEvent.ts"
-import * as FluxSession from "./FluxSession.ts"
+import type * as FluxSession from "./FluxSession.ts"
 import * as FluxSettings from "./FluxSettings.ts"
 import { FluxTransport } from "./FluxTransport.ts"
+import * as callSettings from "./internal/callSettings.ts"
+import { feed } from "./internal/feed.ts"
+import { openSession } from "./internal/openSession.ts"
 
 /** What a call may set for itself. */
 export interface CallOptions {
@@ -33,23 +36,17 @@ export interface CallOptions {
 }
 
 /** A conversation under way. It lives as long as the Scope it was opened in. */
-export interface Conversation {
+export interface Conversation extends
+  Pick<FluxSession.FluxSession, "send" | "offerUnsafe" | "events" | "endTurn" | "setMuted" | "finish" | "status" | "settings" | "buffered">
+{
   readonly id: string
-  /** Sends audio; completes when it is in the outbox, in order. The buffer is copied. */
-  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
-  /** The same for callbacks: takes all of it or nothing, and says which. */
-  readonly offerUnsafe: (pcm: Uint8Array) => boolean
-  /** The events, for one consumer. */
-  readonly events: Stream.Stream<FluxEvent, FluxError.FluxError>
-  /** Changes settings in mid-call. No endpoint is asked to yet: valid changes fail with `UnsupportedByEndpoint`. */
+  /**
+   * Changes settings in mid-call: absent keys stay as they are, `null` is back to the default. Completes when they are in
+   * force: at once for what only this client does, when Flux has taken it for thresholds, keyterms, language hints and
+   * numerals. All or nothing. Fails with `InvalidSettings`; with `UnsupportedByEndpoint` where the endpoint takes no
+   * Configure, or for what only another session can change; with `SettingsRefused` and `ConfigureUnanswered`.
+   */
   readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
-  /** Ends the open turn now; fails with `UnsupportedByEndpoint` where the endpoint takes no ForceEndTurn. */
-  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
-  /** While muted, audio is dropped at the door; an open turn is ended by silence. */
-  readonly setMuted: (muted: boolean) => Effect.Effect<void>
-  /** Ends the audio, and waits until the last words are here and the connection is freed. */
-  readonly finish: Effect.Effect<void, FluxError.FluxError>
-  readonly status: Effect.Effect<FluxSession.Status>
 }
 
 /** Opens conversations on the endpoint of `FluxTransport`, with the defaults of `FluxSettings`. */
@@ -72,31 +69,20 @@ export const make: Effect.Effect<Transcriber["Service"], never, FluxTransport | 
     const transport = yield* FluxTransport
     const defaults = yield* FluxSettings.FluxSettings
 
-    const callOf = Effect.fnUntraced(function*(
-      options: CallOptions
-    ): Effect.fn.Return<FluxSession.TranscribeOptions, FluxError.FluxError> {
+    const opened = Effect.fnUntraced(function*(options: CallOptions) {
       const base = yield* defaults.get
-      return {
-        settings: yield* Effect.fromResult(FluxSettings.resolve(base, options.settings ?? {}, transport.capabilities)),
-        id: options.id ?? (yield* randomId),
-        finish: options.finish,
-        raw: options.raw
-      }
+      const own = options.settings ?? {}
+      const settings = yield* Effect.fromResult(FluxSettings.resolve(base, own, transport.capabilities))
+      const id = options.id ?? (yield* randomId)
+      const session = yield* openSession(transport, settings, { id, finish: options.finish, raw: options.raw })
+      const layered = callSettings.make({ session, capabilities: transport.capabilities, base, own })
+      yield* Effect.forkScoped(layered.follow(defaults.changes))
+      return { ...session, id, update: layered.update }
     })
 
     return Transcriber.of({
-      open: Effect.fn("Transcriber.open")(
-        function*(options: CallOptions = {}) {
-          const call = yield* callOf(options)
-          const session = yield* FluxSession.open(call.settings, call)
-          return conversation(session, call, transport)
-        },
-        Effect.provideService(FluxTransport, transport)
-      ),
-      transcribe: (audio, options = {}) =>
-        Stream.unwrap(Effect.map(callOf(options), (call) => FluxSession.transcribe(audio, call))).pipe(
-          Stream.provideService(FluxTransport, transport)
-        )
+      open: Effect.fn("Transcriber.open")((options: CallOptions = {}) => opened(options)),
+      transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio)))
     })
   }
 )
@@ -129,31 +115,5 @@ export const transcribe: {
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | Transcriber> =>
     Stream.unwrap(Effect.map(Transcriber, (transcriber) => transcriber.transcribe(audio, options)))
 )
-
-const conversation = (
-  session: FluxSession.FluxSession,
-  call: FluxSession.TranscribeOptions,
-  transport: FluxTransport["Service"]
-): Conversation => {
-  let muted = false
-  return {
-    id: call.id,
-    send: (pcm) => Effect.suspend(() => (muted ? Effect.void : session.send(pcm))),
-    offerUnsafe: (pcm) => muted || session.offerUnsafe(pcm),
-    events: FluxSession.events(session, call),
-    update: Effect.fnUntraced(function*(patch) {
-      yield* Effect.fromResult(FluxSettings.resolve(call.settings, patch, transport.capabilities))
-      const reason = new FluxError.UnsupportedByEndpoint({ feature: "a change of settings in mid-call" })
-      return yield* FluxError.make(reason, "streaming")
-    }),
-    endTurn: session.forceEndTurn,
-    setMuted: (value) =>
-      Effect.sync(() => {
-        muted = value
-      }),
-    finish: session.finish,
-    status: session.status
-  }
-}
 
 const randomId = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))

@@ -42,7 +42,9 @@ export const abandoned = (latest: Exclude<TurnEvent, EndOfTurn>, minConfidence: 
     audioStart: latest.audioStart,
     audioEnd: latest.audioEnd,
     ending: "lost",
-    accepted: accepts(averageConfidence, minConfidence)
+    accepted: accepts(averageConfidence, minConfidence),
+    // what was sent is not known any more
+    usage: { audioSeconds: 0, injectedSeconds: 0 }
   }
 }
 

@@ -10,10 +10,10 @@ import * as Stream from "effect/Stream"
 
 /** A bounded buffer with one producer that never waits and one consumer. */
 export interface Inbox<A, E> {
-  /** Adds an item; false when the buffer is full, and the item is not taken. */
-  readonly push: (item: A) => boolean
-  /** Adds one of the few items that end a session, also when the buffer is full. */
-  readonly pushLast: (item: A) => void
+  /** Adds an item. Ask for room first, but for the few items that end a session. */
+  readonly push: (item: A) => void
+  /** Whether fewer items wait than the limit. */
+  readonly hasRoom: () => boolean
   /** No more items; what is buffered is delivered first. */
   readonly end: () => void
   /** As `end`, then the stream fails. */
@@ -24,10 +24,10 @@ export interface Inbox<A, E> {
   readonly stream: Stream.Stream<A, E>
 }
 
-/** A new inbox; `supersedes(newer, last)` says that the newer item makes the last one worthless. */
+/** A new inbox; `merge(newer, last)` gives what stands for both, where one item can. */
 export const make = <A, E>(options: {
   readonly limit: number
-  readonly supersedes: (newer: A, last: A) => boolean
+  readonly merge: (newer: A, last: A) => A | undefined
 }): Inbox<A, E> => {
   let items: Array<A> = []
   let done: Cause.Cause<E> | "end" | undefined
@@ -61,19 +61,16 @@ export const make = <A, E>(options: {
     () => pull
   )
 
-  const add = (item: A, limit: number): boolean => {
-    if (done !== undefined) return true
-    const last = items.at(-1)
-    if (last !== undefined && options.supersedes(item, last)) items[items.length - 1] = item
-    else if (items.length >= limit) return false
-    else items.push(item)
-    notify()
-    return true
-  }
-
   return {
-    push: (item) => add(item, options.limit),
-    pushLast: (item) => void add(item, Number.POSITIVE_INFINITY),
+    push: (item) => {
+      if (done !== undefined) return
+      const last = items.at(-1)
+      const both = last === undefined ? undefined : options.merge(item, last)
+      if (both === undefined) items.push(item)
+      else items[items.length - 1] = both
+      notify()
+    },
+    hasRoom: () => items.length < options.limit,
     end: () => {
       done ??= "end"
       notify()

@@ -1,6 +1,6 @@
 /**
- * Audio on its way out: cut into frames of 80 ms, in order, bounded by bytes. Buffers are copied at the door. One
- * fiber takes; a full outbox suspends whoever sends.
+ * Audio on its way out: cut into frames of 80 ms, in order, bounded by bytes, each frame knowing its place in the
+ * conversation. Buffers are copied at the door. One fiber takes; what a full outbox does is its policy.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,44 +14,88 @@ export interface Frame {
   readonly bytes: Uint8Array
 }
 
+/** A frame with the place in the conversation of its first sample; without one nobody offered it. */
+export interface Placed extends Frame {
+  readonly position?: number
+}
+
+/** Samples of the conversation, `from` to below `to`. */
+export interface Range {
+  readonly from: number
+  readonly to: number
+}
+
+/** What a full outbox does with more audio. */
+export type Policy = "suspend" | "drop-oldest" | "fail"
+
 /** What the writer takes next; `undefined` when all audio has been taken and no more will come. */
-export type Taken = Frame | undefined
+export type Taken = Placed | undefined
 
 /** See the module. */
 export interface Outbox {
-  /** Adds audio; completes when all of it is inside, in order. The caller may reuse the buffer then. */
+  /**
+   * Adds audio; completes when all of it is inside, in order. The caller may reuse the buffer then. Where it does not
+   * fit: waits, makes room by dropping the oldest frames, or fails with `full`, by policy.
+   */
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
-  /** Adds all of it or nothing; false when it does not fit, after `finish` and after a failure. */
+  /** Adds all of it or nothing; false when it does not fit and nothing may be dropped, after `finish` and after a failure. */
   readonly offerUnsafe: (pcm: Uint8Array) => boolean
+  /** While muted, audio moves the conversation's time on and is not sent. */
+  readonly setMuted: (muted: boolean) => void
   /** Adds a frame that nobody offered, silence or a control message, behind all audio so far; false when it comes too late. */
   readonly inject: (frame: Frame) => boolean
+  /** The same, to be taken next. */
+  readonly injectFirst: (frame: Frame) => boolean
+  /** From now on what is offered waits, also when `take` has nothing else, until it is let go. */
+  readonly hold: () => void
+  readonly letGo: () => void
+  readonly isHeld: () => boolean
   /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
   readonly take: Effect.Effect<Taken>
+  /** Ranges that were dropped since the last call, in order. */
+  readonly takeDropped: () => ReadonlyArray<Range>
   /** No more audio: what is offered from now on is ignored. */
   readonly finish: () => void
   /** Every `send`, waiting or to come, fails with this. */
   readonly fail: (error: FluxError) => void
   /** Bytes waiting, in whole samples. */
   readonly bytes: () => number
-  /** When audio was last offered, ms on the Clock; the making of the outbox at first. */
+  /** The same without what is held. */
+  readonly bytesToTake: () => number
+  /** Samples offered so far, muted and dropped ones included. */
+  readonly position: () => number
+  /** When audio was last offered, ms on the Clock; the making of the outbox at first. Muted audio does not count. */
   readonly offeredAt: () => number
   /** Length of the last chunk as it was offered, in ms; 0 at first. */
   readonly lastChunkMillis: () => number
 }
 
-/** A new outbox. `limit` is in bytes. */
+/** A new outbox. */
 export const make = (options: {
   readonly format: Audio.Format
-  readonly limit: number
   readonly clock: Clock.Clock
+  /** Bytes that may wait; at least a frame. */
+  readonly limit: () => number
+  readonly policy: () => Policy
+  /** What `fail` fails with. */
+  readonly full: () => FluxError
+  /** Audio that goes last when something must be dropped. */
+  readonly precious?: ((range: Range) => boolean) | undefined
 }): Outbox => {
-  const { clock, format, limit } = options
+  const { clock, format, precious = () => false } = options
   const framer = Audio.makeFramer(format)
   const sampleBytes = Audio.bytesPerSample(format.encoding)
   const turnstile = Semaphore.makeUnsafe(1)
-  let frames: Array<Frame> = []
+  let frames: Array<Placed> = []
   let head = 0
+  /** Frames behind a hold; undefined where nothing is held. */
+  let held: Array<Placed> | undefined
+  let heldBytes = 0
   let queued = 0
+  /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
+  let offset = 0
+  let dropped: Array<Range> = []
+  let muted = false
   let waiting = 0
   let finishing = false
   let drained = false
@@ -64,20 +108,27 @@ export const make = (options: {
   /** Half a sample waits for its other half, however long that takes. */
   const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
   const bytes = (): number => queued + partial()
+  const limit = (): number => options.limit() - (options.limit() % sampleBytes)
   /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
-  const space = (): number => limit - (limit % sampleBytes) - queued - framer.pending()
+  const space = (): number => limit() - queued - framer.pending()
   const hasFrame = (): boolean => head < frames.length
   /** Audio whose sender still waits at the door was offered before the end. */
   const finished = (): boolean => finishing && waiting === 0
 
-  const enqueue = (frame: Frame): void => {
-    frames.push(frame)
+  const enqueue = (frame: Placed, to: Array<Placed>): void => {
+    to.push(frame)
     queued += frame.bytes.length
+    if (to === held) heldBytes += frame.bytes.length
   }
-  const enqueueAudio = (all: Array<Uint8Array>): void => {
-    for (const bytes of all) enqueue({ dataType: "BINARY", bytes })
+  /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
+  const enqueueAudio = (all: ReadonlyArray<Uint8Array>, from: number): void => {
+    let at = from
+    for (const bytes of all) {
+      enqueue({ dataType: "BINARY", bytes, position: at / sampleBytes }, held ?? frames)
+      at += bytes.length
+    }
   }
-  const dequeue = (): Frame | undefined => {
+  const dequeue = (): Placed | undefined => {
     const frame = frames[head]
     if (frame === undefined) return undefined
     head += 1
@@ -91,13 +142,91 @@ export const make = (options: {
   }
 
   const offered = (length: number): void => {
+    if (muted) return
     offeredAt = clock.currentTimeMillisUnsafe()
     lastChunkMillis = Audio.millisOf(format, length)
   }
+  /** Lets go of what is less than a frame. */
+  const flush = (): void => {
+    const from = offset - framer.pending()
+    enqueueAudio(framer.flush(), from)
+  }
+  /** What follows does not follow on what is here. */
+  const breakOff = (): void => {
+    flush()
+    framer.clear()
+  }
   const put = (pcm: Uint8Array): void => {
-    enqueueAudio(framer.push(pcm))
+    // the second half of a sample whose first half was not sent
+    const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
+    const from = offset - framer.pending() + orphan
+    offset += pcm.length
+    enqueueAudio(framer.push(pcm.subarray(orphan)), from)
     wakeWriter?.()
   }
+  /** Audio that is not sent, and moves time on all the same. */
+  const passOver = (length: number): void => {
+    breakOff()
+    offset += length
+    wakeWriter?.()
+  }
+
+  // --- policies
+
+  const drop = ({ bytes, position = 0 }: Placed): void => {
+    const range = { from: position, to: position + bytes.length / sampleBytes }
+    const last = dropped.at(-1)
+    if (last?.to === range.from) dropped[dropped.length - 1] = { from: last.from, to: range.to }
+    else dropped.push(range)
+  }
+  const oldest = (among: ReadonlyArray<Placed>, from: number, any: boolean): number =>
+    among.findIndex(({ bytes, position }, at) =>
+      at >= from && position !== undefined && (any || !precious({ from: position, to: position + bytes.length / sampleBytes })))
+  const dropFrom = (list: Array<Placed>, at: number): void => {
+    for (const frame of list.splice(at, 1)) {
+      queued -= frame.bytes.length
+      if (list === held) heldBytes -= frame.bytes.length
+      drop(frame)
+    }
+  }
+  const dropOldest = (): boolean => {
+    for (const any of [false, true]) {
+      const at = oldest(frames, head, any)
+      if (at >= 0) {
+        dropFrom(frames, at)
+        return true
+      }
+      const behind = held === undefined ? -1 : oldest(held, 0, any)
+      if (held !== undefined && behind >= 0) {
+        dropFrom(held, behind)
+        return true
+      }
+    }
+    return false
+  }
+  const pushIn = (pcm: Uint8Array): void => {
+    let rest = pcm
+    while (rest.length > 0) {
+      if (space() <= 0 && !dropOldest()) {
+        // only what nobody offered is in the way: a frame more does not matter
+        put(rest)
+        return
+      }
+      const fits = Math.max(0, space())
+      if (fits > 0) put(rest.subarray(0, fits))
+      rest = rest.subarray(fits)
+    }
+  }
+  /** Room there is, or is made; a chunk that is larger than all room goes in by and by. */
+  const enter = (pcm: Uint8Array): boolean => {
+    if (muted) passOver(pcm.length)
+    else if (space() >= pcm.length) put(pcm)
+    else if (options.policy() === "drop-oldest") pushIn(pcm)
+    else return false
+    return true
+  }
+
+  // --- waiting for room
 
   const room = Effect.callback<void>((resume) => {
     wakeSender = () => {
@@ -114,6 +243,10 @@ export const make = (options: {
   const squeezeIn = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
     Effect.suspend(() => {
       if (failure !== undefined) return Effect.fail(failure)
+      if (muted) {
+        passOver(pcm.length)
+        return Effect.void
+      }
       const free = space()
       if (free > 0) {
         put(pcm.subarray(0, free))
@@ -122,12 +255,13 @@ export const make = (options: {
       return Effect.andThen(room, squeezeIn(free > 0 ? pcm.subarray(free) : pcm))
     })
 
-  const letGo = (): void => enqueueAudio(framer.flush())
+  // --- the writer's side
+
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */
   const change = (anyAudio: boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
       wakeWriter = () => {
-        if (!(hasFrame() || finished() || (anyAudio && partial() > 0))) return
+        if (!(hasFrame() || (held === undefined && (finished() || (anyAudio && partial() > 0))))) return
         wakeWriter = undefined
         resume(Effect.void)
       }
@@ -138,16 +272,16 @@ export const make = (options: {
     })
   const linger = Effect.timeoutOrElse(change(false), {
     duration: Audio.frameMillis,
-    orElse: () => Effect.sync(letGo)
+    orElse: () => Effect.sync(flush)
   })
   const take: Effect.Effect<Taken> = Effect.suspend(() => {
     if (hasFrame()) return Effect.succeed(dequeue())
-    if (finished()) {
-      letGo()
+    if (held === undefined && finished()) {
+      flush()
       drained = !hasFrame()
       return Effect.succeed(dequeue())
     }
-    return Effect.andThen(partial() > 0 ? linger : change(true), take)
+    return Effect.andThen(held === undefined && partial() > 0 ? linger : change(true), take)
   })
 
   return {
@@ -156,10 +290,8 @@ export const make = (options: {
         if (failure !== undefined) return Effect.fail(failure)
         if (finishing || pcm.length === 0) return Effect.void
         offered(pcm.length)
-        if (waiting === 0 && space() >= pcm.length) {
-          put(pcm)
-          return Effect.void
-        }
+        if (waiting === 0 && enter(pcm)) return Effect.void
+        if (waiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
         waiting += 1
         return Effect.ensuring(
           turnstile.withPermit(squeezeIn(pcm)),
@@ -170,20 +302,49 @@ export const make = (options: {
         )
       }),
     offerUnsafe: (pcm) => {
-      if (finishing || failure !== undefined || waiting > 0 || space() < pcm.length) return false
+      if (finishing || failure !== undefined || waiting > 0) return false
       if (pcm.length === 0) return true
+      if (!enter(pcm)) return false
       offered(pcm.length)
-      put(pcm)
       return true
+    },
+    setMuted: (value) => {
+      muted = value
     },
     inject: (frame) => {
       if (drained || failure !== undefined) return false
-      letGo()
-      enqueue(frame)
+      if (held === undefined) flush()
+      enqueue(frame, frames)
       wakeWriter?.()
       return true
     },
+    injectFirst: (frame) => {
+      if (drained || failure !== undefined) return false
+      frames = [frame, ...frames.slice(head)]
+      head = 0
+      queued += frame.bytes.length
+      wakeWriter?.()
+      return true
+    },
+    hold: () => {
+      if (held !== undefined) return
+      flush()
+      held = []
+    },
+    letGo: () => {
+      if (held === undefined) return
+      frames.push(...held)
+      held = undefined
+      heldBytes = 0
+      wakeWriter?.()
+    },
+    isHeld: () => held !== undefined,
     take,
+    takeDropped: () => {
+      const ranges = dropped
+      if (ranges.length > 0) dropped = []
+      return ranges
+    },
     finish: () => {
       finishing = true
       wakeWriter?.()
@@ -193,6 +354,8 @@ export const make = (options: {
       wakeSender?.()
     },
     bytes,
+    bytesToTake: () => bytes() - heldBytes - (held === undefined ? 0 : partial()),
+    position: () => Math.floor(offset / sampleBytes),
     offeredAt: () => offeredAt,
     lastChunkMillis: () => lastChunkMillis
   }

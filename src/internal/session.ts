@@ -1,6 +1,7 @@
 /** The life of one session: what comes in, what goes out, what watches over both, and how it ends. */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,11 +15,18 @@ import * as FluxMessage from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxConnection, FluxTransport, Frame } from "../FluxTransport.ts"
 import { attempt, firstOf } from "./bounded.ts"
-import * as inboxes from "./inbox.ts"
+import * as endTurns from "./endTurn.ts"
+import { eventLimit, type Events } from "./events.ts"
+import * as keepAlive from "./keepAlive.ts"
 import * as outboxes from "./outbox.ts"
-import * as signals from "./signals.ts"
-import { opens } from "./turns.ts"
+import * as progresses from "./progress.ts"
+import * as settingsChanges from "./settingsChange.ts"
+import type * as signals from "./signals.ts"
+import * as stalls from "./stall.ts"
+import * as telemetry from "./telemetry.ts"
+import * as timelines from "./timeline.ts"
 import * as watchdogs from "./watchdog.ts"
+import * as writers from "./writer.ts"
 
 /** Where a session is. `accepted`: headers are here, Flux has not said Connected. */
 export type Status = "opening" | "accepted" | "ready" | "finishing" | "ended"
@@ -26,61 +34,97 @@ export type Status = "opening" | "accepted" | "ready" | "finishing" | "ended"
 /** How a session ends its audio: at once, or with silence until Flux ends the open turn (at most eotTimeoutMs + 2 s). */
 export type Finish = "close" | "silence"
 
-/** An open session. It works by itself as long as its Scope. */
-export interface FluxSession {
+/** What waits in a session. */
+export interface Buffered {
+  /** Audio that waits to be sent. */
+  readonly outboxBytes: number
+  /** Events that wait for whoever listens. */
+  readonly events: number
+  /** Audio offered that Flux has not told of yet, in seconds. */
+  readonly behindSeconds: number
+}
+
+/** What a session can be asked, however it is listened to. */
+export interface Session {
   /** Completes when Flux takes audio; fails as the session fails. */
   readonly connected: Effect.Effect<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>
   /**
-   * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox, which
-   * may be full: then the sender waits, and one that is interrupted there leaves a part of its chunk inside. Audio
-   * sent before Connected is kept in order. The buffer is copied.
+   * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
+   * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
+   * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. Audio sent before
+   * Connected is kept in order. The buffer is copied.
    */
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
   /** The same for callbacks: takes all of it or nothing, and says which. */
   readonly offerUnsafe: (pcm: Uint8Array) => boolean
   /** Says that no more audio comes, without waiting. */
   readonly endAudio: Effect.Effect<void>
-  /** Asks Flux to end the open turn now, behind all audio sent so far; fails where the endpoint cannot (protocol 3.3). */
-  readonly forceEndTurn: Effect.Effect<void, FluxError.FluxError>
+  /**
+   * Changes settings; completes when they are in force. Those of the client alone are at once; thresholds, keyterms,
+   * language hints and numerals when Flux has taken them. All or nothing: fails with `UnsupportedByEndpoint` where the
+   * endpoint cannot change one of them while running, with `SettingsRefused` where Flux refuses, and with
+   * `ConfigureUnanswered`.
+   */
+  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<"configured", FluxError.FluxError>
+  /**
+   * Ends the open turn behind all audio offered so far: by ForceEndTurn where the endpoint takes it, else by silence in
+   * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s. Audio offered meanwhile belongs to
+   * the next turn.
+   */
+  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
+  /** While muted, audio moves the conversation's time on and is not sent; an open turn is ended by silence. */
+  readonly setMuted: (muted: boolean) => Effect.Effect<void>
   /** Ends the audio and waits until the last words are here and the connection is freed. */
   readonly finish: Effect.Effect<void, FluxError.FluxError>
-  /** What the session has to say, for one consumer; ends, or fails, with the session. */
-  readonly signals: Stream.Stream<signals.Signal, FluxError.FluxError>
   readonly status: Effect.Effect<Status>
+  readonly settings: Effect.Effect<FluxSettings.Settings>
+  readonly buffered: Effect.Effect<Buffered>
 }
 
-/** Most signals that wait for a consumer, once superseded Updates are left out: half an hour of turns. */
-const inboxLimit = 4096
+/** A session as whoever opened it has it. */
+export interface OpenedSession extends Session {
+  /** The session's life; never fails. */
+  readonly run: Effect.Effect<void>
+  /** To be said before `run` is interrupted: only then does an interruption come from outside. */
+  readonly scopeClosing: Effect.Effect<void>
+  /** Tells that settings which nobody waits for cannot be had. */
+  readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
+}
+
 /** How long a failed write waits for the reader to tell why. */
 const reasonGrace = Duration.millis(500)
 /** Silence in a turn beyond Flux's own timeout after which it is given up. */
 const watchdogReserveMillis = 5000
+/** The same at the end of the audio, or where the turn is to end. */
 const trailingReserveMillis = 2000
-/** Windows are 32-bit floats on the wire. */
-const windowTolerance = 0.01
 /** Flux tells of its audio every 240 ms (protocol 4.3): less than that may stay untold. */
 const updateSlot = 0.25
+/** Audio of an open turn that is kept where something must be dropped: from 2 s before it was noticed, 15 s. */
+const turnLeadSeconds = 2
+const turnKeptSeconds = 15
+/** Flux's warning that there is no turn to end (protocol 2.5). */
+const noActiveTurn = "FORCE_END_TURN_NO_ACTIVE_TURN"
 
 type Ending = "ended" | "drain-timeout"
 
 /** A session that lives while `run` does; `run` never fails, and frees everything when it is interrupted. */
-export const make = (
-  transport: FluxTransport["Service"],
-  settings: FluxSettings.Settings,
-  clock: Clock.Clock,
-  finish: Finish
-): FluxSession & {
-  readonly run: Effect.Effect<void>
-  /** To be said before `run` is interrupted: only then does an interruption come from outside. */
-  readonly scopeClosing: Effect.Effect<void>
-} => {
-  const format = FluxSettings.format(settings)
-  const eotTimeoutMs = settings.eotTimeoutMs ?? FluxSettings.fluxEotTimeoutMs
-  const outbox = outboxes.make({ format, limit: settings.outboxLimit, clock })
-  const inbox = inboxes.make<signals.Signal, FluxError.FluxError>({
-    limit: inboxLimit,
-    supersedes: signals.supersedes
-  })
+export const make = (options: {
+  readonly transport: FluxTransport["Service"]
+  readonly settings: FluxSettings.Settings
+  readonly clock: Clock.Clock
+  /** For metrics. */
+  readonly context: Context.Context<never>
+  readonly finish: Finish
+  /** Number in its conversation. */
+  readonly session: number
+  readonly events: Events
+}): OpenedSession => {
+  const { clock, context, events, transport } = options
+  const format = FluxSettings.format(options.settings)
+  const silence: Frame = { dataType: "BINARY", bytes: Audio.silence(format, Audio.frameMillis) }
+  const oneSample: Frame = { dataType: "BINARY", bytes: silence.bytes.subarray(0, Audio.bytesPerSample(format.encoding)) }
+  const closeStream: Frame = { dataType: "UTF8", bytes: FluxMessage.closeStream }
+
   const connected = Deferred.makeUnsafe<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>()
   const ended = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const now = (): number => clock.currentTimeMillisUnsafe()
@@ -89,14 +133,9 @@ export const make = (
   let connection: FluxConnection | undefined
   let closeSent = false
   let scopeClosed = false
-  let turnOpen = false
-  /** The latest message of the open turn, or of the last one; and the last one that the watchdog gave up. */
-  let latest: FluxMessage.TurnInfo | undefined
-  let abandoned: FluxMessage.TurnInfo | undefined
-  /** Seconds: end of what Flux has transcribed, and of what was sent. */
-  let transcribed = 0
-  let sentSeconds = 0
-  let writingSince: number | undefined
+  let muted = false
+  let openedAt = now()
+  let reportedBytes = 0
 
   const stage = (): FluxError.Stage =>
     status === "opening" ? "open" : status === "accepted" ? "connected" : status === "ready" ? "streaming" : "closing"
@@ -105,39 +144,103 @@ export const make = (
   const atThisStage = ({ reason, requestId }: FluxError.FluxError): FluxError.FluxError =>
     FluxError.make(reason, stage(), connection?.requestId ?? requestId)
 
+  const timeline = timelines.make(format.sampleRate)
+  const progress = progresses.make()
+  const sink = events.from({
+    session: options.session,
+    settings: () => changes.settings(),
+    requestId: () => connection?.requestId ?? "",
+    usage: timeline.usage
+  })
+  const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
+    sink.push(signal)
+      ? Effect.void
+      : Effect.fail(failure(new FluxError.BufferOverflow({ buffer: "events", limit: eventLimit })))
+
+  const outbox = outboxes.make({
+    format,
+    clock,
+    limit: () => changes.settings().outboxLimit,
+    policy: () => changes.settings().outboxPolicy,
+    full: () => failure(new FluxError.BufferOverflow({ buffer: "audio", limit: changes.settings().outboxLimit })),
+    precious: ({ from }) => {
+      const began = progress.turnBegan()
+      if (began === undefined) return false
+      const kept = timeline.start(began) - turnLeadSeconds
+      const at = from / format.sampleRate
+      return at >= kept && at < kept + turnKeptSeconds
+    }
+  })
+  const changes = settingsChanges.make({
+    initial: options.settings,
+    capabilities: transport.capabilities,
+    now,
+    failure,
+    configure: (change) => void outbox.injectFirst({ dataType: "UTF8", bytes: FluxMessage.configure(change) }),
+    tell: (news) => void sink.push({ ...news, at: now() })
+  })
+  const millis = (setting: settingsChanges.DurationSetting): number => Duration.toMillis(changes.settings()[setting])
+  const eotTimeoutMs = (): number => changes.settings().eotTimeoutMs ?? FluxSettings.fluxEotTimeoutMs
+
   // --- what comes in
 
-  const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
-    inbox.push(signal)
-      ? Effect.void
-      : Effect.fail(failure(new FluxError.BufferOverflow({ buffer: "events", limit: inboxLimit })))
+  const behindSeconds = (): number =>
+    Math.max(0, timeline.seconds() - progress.transcribed()) + Audio.secondsOf(format, outbox.bytes())
 
-  const setTurn = (isOpen: boolean): void => {
-    turnOpen = isOpen
-    watchdog.turnOpen(isOpen && status === "ready")
+  /** A TurnInfo in conversation time. */
+  const placed = (info: FluxMessage.TurnInfo): FluxMessage.TurnInfo => {
+    if (timeline.isIdentity()) return info
+    return {
+      ...info,
+      audio_window_start: timeline.start(info.audio_window_start),
+      audio_window_end: timeline.end(info.audio_window_end),
+      words: info.words.map((word) => ({
+        ...word,
+        ...(word.start == null ? {} : { start: timeline.start(word.start) }),
+        ...(word.end == null ? {} : { end: timeline.end(word.end) })
+      }))
+    }
   }
 
-  const followTurn = (info: FluxMessage.TurnInfo): void => {
-    transcribed = Math.max(transcribed, info.audio_window_end)
-    // Flux went on without an EndOfTurn
-    if (turnOpen && latest?.turn_index !== info.turn_index) setTurn(false)
-    const givenUp = abandoned?.turn_index === info.turn_index && abandoned.transcript === info.transcript
-    if (info.event === "EndOfTurn") setTurn(false)
-    else if (turnOpen || (opens(info) && !givenUp)) {
-      latest = info
-      setTurn(true)
+  const onTurnInfo = (info: FluxMessage.TurnInfo, text: string): Effect.Effect<void, FluxError.FluxError> => {
+    const at = now()
+    progress.take(info)
+    watchdog.turnOpen(progress.turnOpen() && status === "ready")
+    telemetry.behind.updateUnsafe(behindSeconds(), context)
+    reportBytes(outbox.bytes())
+    if (info.event === "EndOfTurn") {
+      const sentAt = timeline.sentAt(info.audio_window_end)
+      if (sentAt !== undefined) telemetry.turnLatency.updateUnsafe((at - sentAt) / 1000, context)
+      endTurn.ended()
     }
+    const told = emit({ type: "Message", at, message: placed(info), text })
+    timeline.forget(info.audio_window_start, info.audio_window_end)
+    return told
+  }
+
+  const onConnected = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
+    status = "ready"
+    watchdog.turnOpen(progress.turnOpen())
+    const { requestId, variant } = to
+    Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
+    changes.start()
+    telemetry.sessionsOpen.modifyUnsafe(1, context)
+    telemetry.connect.connected.updateUnsafe((now() - openedAt) / 1000, context)
+    return Effect.andThen(
+      emit({ type: "Connected", at: now(), requestId, variant }),
+      Effect.logInfo("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) })
+    )
   }
 
   const onText = (text: string): Effect.Effect<void, FluxError.FluxError> => {
     const message = FluxMessage.parse(text)
+    stall.heard()
+    count(message)
     switch (message.type) {
+      case "TurnInfo":
+        return onTurnInfo(message, text)
       case "Connected":
-        if (connection === undefined || status !== "accepted") return Effect.void
-        status = "ready"
-        setTurn(turnOpen)
-        Deferred.doneUnsafe(connected, Exit.succeed({ requestId: connection.requestId, variant: connection.variant }))
-        return emit({ type: "Connected", at: now(), requestId: connection.requestId, variant: connection.variant })
+        return connection === undefined || status !== "accepted" ? Effect.void : onConnected(connection)
       case "Error":
         return Effect.fail(failure(new FluxError.FluxFatal({ code: message.code, description: message.description })))
       case "Unreadable":
@@ -146,16 +249,23 @@ export const make = (
           return Effect.fail(failure(new FluxError.MalformedFrame({ detail })))
         }
         return emit({ type: "Message", at: now(), message, text })
-      case "TurnInfo":
-        followTurn(message)
+      case "ConfigureSuccess":
+        return Effect.sync(() => changes.onSuccess(message))
+      case "ConfigureFailure":
+        return Effect.sync(() => changes.onFailure(message))
+      case "Warning":
+        if (message.code === noActiveTurn) endTurn.ended()
         return emit({ type: "Message", at: now(), message, text })
       default:
         return emit({ type: "Message", at: now(), message, text })
     }
   }
-
-  /** Whether Flux has told all of the audio up to here, and no turn is open. */
-  const answered = (seconds: number): boolean => !turnOpen && transcribed >= seconds - windowTolerance
+  const count = (message: { readonly type: string; readonly event?: string }): void =>
+    telemetry.message[message.event ?? message.type]?.updateUnsafe(1, context)
+  const reportBytes = (bytes: number): void => {
+    if (bytes !== reportedBytes) telemetry.outboxBytes.modifyUnsafe(bytes - reportedBytes, context)
+    reportedBytes = bytes
+  }
 
   const read = (from: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     Stream.runForEach(from.messages, onText).pipe(
@@ -169,7 +279,7 @@ export const make = (
       ),
       // after CloseStream the container's closing may look like a failure (protocol 5.8)
       Effect.catchIf(
-        (error) => closeSent && endsNormally(error.reason, answered(sentSeconds)),
+        (error) => closeSent && endsNormally(error.reason, progress.answered(timeline.seconds())),
         () => Effect.void
       ),
       Effect.as<Ending>("ended")
@@ -177,28 +287,37 @@ export const make = (
 
   // --- what goes out
 
-  const write = (to: FluxConnection, frame: Frame): Effect.Effect<void, FluxError.FluxError> =>
-    Effect.suspend(() => {
-      writingSince = now()
-      return Effect.onExit(to.send(frame), (exit) =>
-        Effect.sync(() => {
-          writingSince = undefined
-          if (Exit.isSuccess(exit) && frame.dataType === "BINARY") sentSeconds += Audio.secondsOf(format, frame.bytes.length)
-        }))
+  const writer = writers.make({
+    format,
+    timeline,
+    now,
+    timeout: () => millis("sendTimeout"),
+    timedOut: (timeout) => failure(new FluxError.SendTimeout({ seconds: timeout / 1000 })),
+    onAudio: (seconds) => {
+      // a sample that keeps the session alive is no audio to speak of
+      if (seconds * 1000 >= 1) stall.sent(seconds)
+    }
+  })
+  /** Nothing is under way, and nothing waits that may go. */
+  const idle = (): boolean => outbox.bytesToTake() === 0 && !writer.busy()
+
+  /** What was dropped before this frame is told before it goes. */
+  const tellDropped = (tell: (signal: signals.Signal) => void): void => {
+    for (const { from, to } of outbox.takeDropped()) {
+      tell({ type: "AudioDropped", at: now(), from: from / format.sampleRate, to: to / format.sampleRate })
+    }
+  }
+  const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
+    Effect.flatMap(outbox.take, (frame) => {
+      tellDropped(sink.push)
+      return frame === undefined ? Effect.void : Effect.andThen(writer.write(to, frame), writeAudio(to))
     })
 
-  const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
-    Effect.flatMap(outbox.take, (frame) =>
-      frame === undefined ? Effect.void : Effect.andThen(write(to, frame), writeAudio(to)))
-
-  const silence: Frame = { dataType: "BINARY", bytes: Audio.silence(format, Audio.frameMillis) }
-  const closeStream: Frame = { dataType: "UTF8", bytes: FluxMessage.closeStream }
-
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
-    const spoken = sentSeconds
-    const deadline = now() + eotTimeoutMs + trailingReserveMillis
-    while (!answered(spoken) && now() < deadline) {
-      yield* write(to, silence)
+    const spoken = timeline.seconds()
+    const deadline = now() + eotTimeoutMs() + trailingReserveMillis
+    while (!progress.answered(spoken) && now() < deadline) {
+      yield* writer.write(to, silence)
       yield* Effect.sleep(Audio.frameMillis)
     }
   })
@@ -208,77 +327,110 @@ export const make = (
     yield* writeAudio(to)
     status = "finishing"
     watchdog.turnOpen(false)
-    if (finish === "silence") yield* trailingSilence(to)
+    if (options.finish === "silence") yield* trailingSilence(to)
     yield* Effect.suspend(() => {
       closeSent = true
-      return write(to, closeStream)
+      return writer.write(to, closeStream)
     })
   })
 
-  const writer = (to: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
+  const write = (to: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     writeAll(to).pipe(
       // after CloseStream the tail may still come, although this side is broken
       Effect.catch((error) =>
-        Effect.delay(Effect.fail(atThisStage(error)), closeSent ? settings.drainTimeout : reasonGrace)
+        Effect.delay(Effect.fail(atThisStage(error)), closeSent ? millis("drainTimeout") : reasonGrace)
       ),
-      Effect.andThen(Effect.sleep(settings.drainTimeout)),
+      Effect.andThen(Effect.suspend(() => Effect.sleep(millis("drainTimeout")))),
       Effect.flatMap((): Effect.Effect<Ending, FluxError.FluxError> =>
-        transcribed >= sentSeconds - updateSlot
+        progress.transcribed() >= timeline.seconds() - updateSlot
           ? Effect.succeed("drain-timeout")
-          : Effect.fail(failure(new FluxError.Stalled({ seconds: Duration.toSeconds(settings.drainTimeout) })))
+          : Effect.fail(failure(new FluxError.Stalled({ seconds: millis("drainTimeout") / 1000 })))
       )
     )
 
   // --- what watches over both
 
+  const capped = (): void => {
+    progress.abandon()
+    watchdog.turnOpen(false)
+    sink.pushLast({ type: "TurnCapped", at: now() })
+  }
   const watchdog = watchdogs.make({
     clock,
-    minTimeout: Duration.toMillis(settings.watchdogMinTimeout),
-    cap: eotTimeoutMs + watchdogReserveMillis,
+    patience: () => muted ? 0 : Math.max(2 * outbox.lastChunkMillis(), millis("watchdogMinTimeout")),
+    cap: () => eotTimeoutMs() + watchdogReserveMillis,
     offeredAt: outbox.offeredAt,
-    lastChunk: outbox.lastChunkMillis,
-    idle: () => outbox.bytes() === 0 && writingSince === undefined,
+    // a turn that is being ended gets its silence from there
+    idle: () => idle() && !outbox.isHeld(),
     silence: () => outbox.inject(silence),
-    capped: () => {
-      abandoned = latest
-      turnOpen = false
-      inbox.push({ type: "TurnCapped", at: now() })
-    }
+    capped
+  })
+  const stall = stalls.make({
+    clock,
+    timeout: () => millis("stallTimeout"),
+    // what comes after CloseStream has a bound of its own
+    expecting: () => !closeSent && (progress.turnOpen() || progress.tellsOfIdleAudio())
+  })
+  const endTurn = endTurns.make({
+    outbox,
+    progress,
+    now,
+    offeredSeconds: () => timeline.seconds() + Audio.secondsOf(format, outbox.bytes()),
+    idle,
+    silence,
+    force: transport.capabilities.forceEndTurn,
+    limit: () => eotTimeoutMs() + trailingReserveMillis,
+    giveUp: capped,
+    sessionEnd: Deferred.await(ended)
   })
 
-  const sendLimit = Duration.toMillis(settings.sendTimeout)
-  const sendDeadline: Effect.Effect<never, FluxError.FluxError> = Effect.suspend(() => {
-    const left = writingSince === undefined ? sendLimit : writingSince + sendLimit - now()
-    return left > 0
-      ? Effect.andThen(Effect.sleep(left), sendDeadline)
-      : Effect.fail(failure(new FluxError.SendTimeout({ seconds: sendLimit / 1000 })))
+  /** Connected within its bound; then the fibers that watch over a session that is up. None of them completes well. */
+  const watch: Effect.Effect<never, FluxError.FluxError> = Effect.suspend(() => {
+    const timeout = changes.settings().connectedTimeout
+    const seconds = Duration.toSeconds(timeout)
+    return Deferred.await(connected).pipe(
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () => Effect.fail(failure(new FluxError.ConnectTimeout({ stage: "connected", seconds })))
+      }),
+      Effect.withSpan(telemetry.spanNames.connectConnected),
+      Effect.andThen(Effect.suspend(() =>
+        firstOf<never, FluxError.FluxError, never>([
+          watchdog.run,
+          keepAlive.run({
+            clock,
+            interval: () => millis("keepAliveInterval"),
+            sentAt: writer.sentAt,
+            idle: () => status === "ready" && !progress.turnOpen() && idle(),
+            send: () => outbox.inject(oneSample)
+          }),
+          Effect.andThen(stall.run, Effect.suspend(() =>
+            Effect.fail(failure(new FluxError.Stalled({ seconds: millis("stallTimeout") / 1000 }))))),
+          changes.run
+        ], changes.settings().disconnectTimeout)
+      ))
+    )
   })
-
-  const connectedDeadline = Deferred.await(connected).pipe(
-    Effect.timeoutOrElse({
-      duration: settings.connectedTimeout,
-      orElse: () =>
-        Effect.fail(failure(
-          new FluxError.ConnectTimeout({ stage: "connected", seconds: Duration.toSeconds(settings.connectedTimeout) })
-        ))
-    }),
-    Effect.andThen(Effect.never)
-  )
 
   // --- the life of the session
 
   const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    const opening = transport.open(FluxSettings.query(settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
-    const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(settings.openTimeout) })
+    openedAt = now()
+    const { disconnectTimeout, openTimeout } = changes.settings()
+    const opening = transport.open(FluxSettings.query(options.settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
+    const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(openTimeout) })
     const opened = yield* firstOf(
-      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), settings.openTimeout)],
-      settings.disconnectTimeout
-    )
+      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), openTimeout)],
+      disconnectTimeout
+    ).pipe(Effect.withSpan(telemetry.spanNames.connectOpen))
     connection = opened
     status = "accepted"
+    telemetry.connect.open.updateUnsafe((now() - openedAt) / 1000, context)
+    openedAt = now()
+    yield* Effect.annotateCurrentSpan({ "flux.request_id": opened.requestId })
     return yield* firstOf<Ending, FluxError.FluxError, never>(
-      [read(opened), writer(opened), connectedDeadline, watchdog.run, sendDeadline],
-      settings.disconnectTimeout
+      [read(opened), write(opened), watch, writer.deadline],
+      disconnectTimeout
     )
   })
 
@@ -286,38 +438,57 @@ export const make = (
   const close = Effect.fnUntraced(function*(exit: Exit.Exit<Ending, FluxError.FluxError>, scope: Scope.Closeable) {
     const to = connection
     const wasReady = status === "ready" || status === "finishing"
+    const { disconnectTimeout, drainTimeout } = changes.settings()
     if (Exit.isSuccess(exit) && exit.value === "drain-timeout") {
-      const seconds = Duration.toSeconds(settings.drainTimeout)
-      inbox.pushLast({
+      const seconds = Duration.toSeconds(drainTimeout)
+      sink.pushLast({
         type: "Notice",
         at: now(),
         code: "DRAIN_TIMEOUT",
         description: `The server did not end the session within ${seconds} s of CloseStream; what it had said is kept`
       })
     }
-    inbox.pushLast({ type: "ReaderStopped", at: now(), ending: Exit.isSuccess(exit) || scopeClosed ? "closed" : "lost" })
+    tellDropped(sink.pushLast)
+    sink.pushLast({ type: "ReaderStopped", at: now(), ending: Exit.isSuccess(exit) || scopeClosed ? "closed" : "lost" })
     if (to !== undefined && wasReady && scopeClosed && !closeSent) {
-      yield* attempt(to.send(closeStream), settings.disconnectTimeout)
+      yield* attempt(to.send(closeStream), disconnectTimeout)
     }
-    if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, settings.disconnectTimeout)
-    const freed = yield* attempt(Scope.close(scope, exit), settings.disconnectTimeout)
+    if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, disconnectTimeout)
+    const freed = yield* attempt(Scope.close(scope, exit), disconnectTimeout)
     if (!freed) yield* Effect.logWarning("The connection was not freed in time", { requestId: to?.requestId })
-    if (to !== undefined && wasReady) inbox.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
+    if (to !== undefined && wasReady) {
+      sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
+      telemetry.sessionsOpen.modifyUnsafe(-1, context)
+      yield* Effect.logInfo("Disconnected from Flux", { requestId: to.requestId })
+    }
+    reportBytes(0)
     status = "ended"
   })
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    if (Exit.isFailure(exit)) {
-      const error = Option.getOrElse(Cause.findErrorOption(exit.cause), () =>
+    const error = Exit.isSuccess(exit)
+      ? failure(new FluxError.ConnectionLost({ detail: "the session has ended" }))
+      : Option.getOrElse(Cause.findErrorOption(exit.cause), () =>
         failure(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" })))
+    if (Exit.isFailure(exit)) {
       outbox.fail(error)
       Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
     }
     outbox.finish()
+    changes.stop(error)
     Deferred.doneUnsafe(ended, Exit.asVoid(exit))
     // whoever still listens after the Scope was closed has heard all there is
-    if (Exit.isSuccess(exit) || scopeClosed) inbox.end()
-    else inbox.failCause(exit.cause)
+    if (Exit.isSuccess(exit) || scopeClosed) sink.end()
+    else sink.failCause(exit.cause)
+  }
+
+  /** The error itself goes to whoever listens; this is for the log of all calls. */
+  const logFailure = (exit: Exit.Exit<Ending, FluxError.FluxError>): Effect.Effect<void> => {
+    const error = scopeClosed ? Option.none() : Exit.findErrorOption(exit)
+    if (Option.isNone(error)) return Effect.void
+    const { message, reason, requestId } = error.value
+    telemetry.errorsBy(reason._tag).updateUnsafe(1, context)
+    return Effect.logInfo("The session with Flux failed", { reason: reason._tag, message, requestId })
   }
 
   const run = Effect.uninterruptibleMask((restore) =>
@@ -328,8 +499,14 @@ export const make = (
       const exit = Exit.hasInterrupts(lived) && !scopeClosed
         ? Exit.fail(failure(new FluxError.ConnectionLost({ detail: "the transport was interrupted" })))
         : lived
+      yield* logFailure(exit)
       yield* close(exit, scope)
       settle(exit)
+    })
+  ).pipe(
+    Effect.withSpan(telemetry.spanNames.session, {
+      parent: events.span,
+      attributes: { "flux.session": options.session, "gen_ai.request.model": options.settings.model }
     })
   )
 
@@ -338,20 +515,28 @@ export const make = (
     send: outbox.send,
     offerUnsafe: outbox.offerUnsafe,
     endAudio: Effect.sync(outbox.finish),
-    forceEndTurn: Effect.suspend(() => {
-      if (!transport.capabilities.forceEndTurn) {
-        return Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature: "ForceEndTurn" })))
-      }
-      if (outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn })) return Effect.void
-      // too late: the session is closing, and its end ends the turn
-      return Deferred.await(ended)
-    }),
+    update: (settings) =>
+      Effect.suspend(() =>
+        status === "finishing" || status === "ended"
+          ? Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
+          : Effect.as(changes.update(settings), "configured" as const)
+      ),
+    endTurn: endTurn.run,
+    setMuted: (value) =>
+      Effect.sync(() => {
+        muted = value
+        outbox.setMuted(value)
+        watchdog.changed()
+      }),
     finish: Effect.suspend(() => {
       outbox.finish()
       return Deferred.await(ended)
     }),
-    signals: inbox.stream,
     status: Effect.sync(() => status),
+    settings: Effect.sync(() => changes.settings()),
+    buffered: Effect.sync(() => ({ outboxBytes: outbox.bytes(), events: events.size(), behindSeconds: behindSeconds() })),
+    reject: (settings, { reason }) =>
+      Effect.sync(() => void sink.push({ type: "SettingsRejected", at: now(), settings, description: reason.message })),
     run,
     scopeClosing: Effect.sync(() => {
       scopeClosed = true

@@ -54,8 +54,19 @@ export const Settings = Schema.Struct({
   disconnectTimeout: Schema.Duration,
   /** Longest time that a frame may stay unwritten; default 5 s. */
   sendTimeout: Schema.Duration,
-  /** Audio that may wait to be sent, in bytes; default 1 MiB, 32 s of 16 kHz linear16. A full outbox suspends the sender. */
-  outboxLimit: Schema.Int
+  /** Longest time without a message of Flux while audio is sent; default 10 s. */
+  stallTimeout: Schema.Duration,
+  /** Time without audio outside a turn after which one sample of silence is sent; default 10 s. */
+  keepAliveInterval: Schema.Duration,
+  /** Bound on waiting for the answer to a Configure; default 5 s. */
+  configureTimeout: Schema.Duration,
+  /** Audio that may wait to be sent, in bytes; default 1 MiB, 32 s of 16 kHz linear16. */
+  outboxLimit: Schema.Int,
+  /**
+   * What happens to audio that does not fit. `suspend` (default): the sender waits. `drop-oldest`: whole frames go, those
+   * of an open turn last, and are told as `AudioDropped`. `fail`: the sender is told, with `BufferOverflow`.
+   */
+  outboxPolicy: Schema.Literals(["suspend", "drop-oldest", "fail"])
 })
 export type Settings = typeof Settings.Type
 
@@ -75,11 +86,18 @@ export const defaults: Settings = {
   drainTimeout: Duration.seconds(15),
   disconnectTimeout: Duration.seconds(2),
   sendTimeout: Duration.seconds(5),
-  outboxLimit: 1_048_576
+  stallTimeout: Duration.seconds(10),
+  keepAliveInterval: Duration.seconds(10),
+  configureTimeout: Duration.seconds(5),
+  outboxLimit: 1_048_576,
+  outboxPolicy: "suspend"
 }
 
 /** Flux's own end-of-turn timeout where none is set, in ms (protocol 1.1). */
 export const fluxEotTimeoutMs = 5000
+
+/** Flux's own end-of-turn threshold where none is set (protocol 1.1). */
+export const fluxEotThreshold = 0.7
 
 /** What of an endpoint's limits bears on settings. */
 export interface Limits {
@@ -123,7 +141,7 @@ export const check = (settings: Settings, limits: Limits): ReadonlyArray<Setting
   within("eagerEotThreshold", [0.3, 0.9])
   within("eotTimeoutMs", limits.eotTimeoutMs, " ms")
   within("minConfidence", [0, 1])
-  const eot = settings.eotThreshold ?? 0.7
+  const eot = settings.eotThreshold ?? fluxEotThreshold
   if (settings.eagerEotThreshold !== undefined && settings.eagerEotThreshold > eot) {
     broken(
       "eagerEotThreshold",
@@ -183,7 +201,7 @@ export const query = (settings: Settings): string => {
   add("eager_eot_threshold", settings.eagerEotThreshold)
   add("eot_timeout_ms", settings.eotTimeoutMs)
   for (const term of settings.keyterm) add("keyterm", term)
-  for (const hint of new Set(settings.languageHints.map(baseLanguage))) add("language_hint", hint)
+  for (const hint of baseLanguages(settings.languageHints)) add("language_hint", hint)
   // false is the default, and a bundle that lacks the parameter refuses even that
   add("numerals", settings.numerals === true ? true : undefined)
   add("profanity_filter", settings.profanityFilter === true ? true : undefined)
@@ -192,5 +210,8 @@ export const query = (settings: Settings): string => {
   for (const tag of settings.tag) add("tag", tag)
   return pairs.join("&")
 }
+
+/** Locale tags as Flux takes them: `de-CH` is `de`; each once. */
+export const baseLanguages = (tags: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(tags.map(baseLanguage))]
 
 const baseLanguage = (tag: string): string => (tag.split(/[-_]/)[0] ?? tag).toLowerCase()

@@ -1,18 +1,31 @@
 /** What one session tells the conversation it belongs to, and how an application sees that. Pure. */
 import type * as FluxEvent from "../FluxEvent.ts"
-import type { ServerMessage, TurnInfo, Unreadable, Unrecognized } from "../FluxMessage.ts"
+import type { TurnInfo, Unreadable, Unrecognized, Warning } from "../FluxMessage.ts"
+import { defaults } from "./settings.ts"
+import type { Usage } from "./timeline.ts"
 import * as turns from "./turns.ts"
 
-/** Every message of Flux, and what the session itself decides; `at` is the time of receipt, ms since 1970. */
+/** What Flux says, and what the session itself decides; `at` is the time of receipt, ms since 1970. */
 export type Signal =
   | { readonly type: "Connected"; readonly at: number; readonly requestId: string; readonly variant: string | undefined }
   | {
     readonly type: "Message"
     readonly at: number
-    readonly message: Exclude<ServerMessage, { readonly type: "Connected" | "Error" }> | Unrecognized | Unreadable
+    /** Times of a TurnInfo are of the conversation. */
+    readonly message: TurnInfo | Warning | Unrecognized | Unreadable
     /** The message as it came. */
     readonly text: string
   }
+  | { readonly type: "SettingsApplied"; readonly at: number; readonly settings: ReadonlyArray<string> }
+  | {
+    readonly type: "SettingsRejected"
+    readonly at: number
+    readonly settings: ReadonlyArray<string>
+    readonly code?: string | undefined
+    readonly description?: string | undefined
+  }
+  /** Audio of the conversation was not sent, from and to in seconds. */
+  | { readonly type: "AudioDropped"; readonly at: number; readonly from: number; readonly to: number }
   /** The watchdog's silence reached its cap: the open turn ends here. */
   | { readonly type: "TurnCapped"; readonly at: number }
   | { readonly type: "Notice"; readonly at: number; readonly code: string; readonly description: string }
@@ -20,57 +33,77 @@ export type Signal =
   | { readonly type: "ReaderStopped"; readonly at: number; readonly ending: "closed" | "lost" }
   | { readonly type: "Disconnected"; readonly at: number; readonly requestId: string }
 
-/** The TurnInfo in a signal, where it is one. */
-export const turnInfo = (signal: Signal): TurnInfo | undefined =>
-  signal.type === "Message" && signal.message.type === "TurnInfo" ? signal.message : undefined
-
-/** An Update makes the Update before it worthless, unless that would lose the turn's last words. */
-export const supersedes = (newer: Signal, last: Signal): boolean => {
-  const next = turnInfo(newer)
-  const previous = turnInfo(last)
-  return (
-    next?.event === "Update" &&
-    previous?.event === "Update" &&
-    next.turn_index === previous.turn_index &&
-    (next.transcript !== "" || previous.transcript === "")
-  )
-}
-
-/** What the events of a conversation need to know of it. */
-export interface EventOptions extends turns.TurnOptions {
-  /** Number of the session. */
+/** The session that signals come from, as it is now. */
+export interface Source extends Pick<turns.TurnOptions, "settings"> {
+  /** Number of the session in the conversation. */
   readonly session: number
-  /** Put Flux's own message into turn events. */
-  readonly raw: boolean
+  /** SageMaker's id of it; empty before there is one. */
+  readonly requestId: () => string
+  /** What was sent to Flux so far. */
+  readonly usage: () => Usage
 }
 
 /** Turns signals into events; keeps the state of the turns between calls. */
-export const toEvents = (options: EventOptions): (signal: Signal) => ReadonlyArray<FluxEvent.FluxEvent> => {
-  const reducer = turns.make(options)
-  return (signal) => {
+export const toEvents = (options: {
+  readonly id: string
+  /** Put Flux's own message into turn events. */
+  readonly raw: boolean
+}): (signal: Signal, source: Source) => ReadonlyArray<FluxEvent.FluxEvent> => {
+  /** Where the signal in hand comes from. */
+  let source: Source | undefined
+  const reducer = turns.make({ id: options.id, settings: () => source?.settings() ?? defaults })
+  let reported: Usage = nothing
+  /** What was sent since this was last asked. */
+  const usage = (from: Source): Usage => {
+    const { audioSeconds, injectedSeconds } = from.usage()
+    const since = {
+      audioSeconds: rounded(audioSeconds - reported.audioSeconds),
+      injectedSeconds: rounded(injectedSeconds - reported.injectedSeconds)
+    }
+    reported = { audioSeconds, injectedSeconds }
+    return since
+  }
+  const billed = (events: ReadonlyArray<turns.TurnEvent>, from: Source): ReadonlyArray<FluxEvent.FluxEvent> =>
+    events.map((event) => (event.type === "EndOfTurn" ? { ...event, usage: usage(from) } : event))
+
+  return (signal, from) => {
+    if (from !== source) reported = nothing
+    source = from
     const common = { id: options.id, receivedAt: signal.at }
     switch (signal.type) {
       case "Connected":
         return [{
           type: "Connected",
           ...common,
-          session: options.session,
+          session: from.session,
           requestId: signal.requestId,
           ...(signal.variant === undefined ? {} : { variant: signal.variant })
         }]
       case "Disconnected":
-        return [{ type: "Disconnected", ...common, session: options.session, requestId: signal.requestId }]
+        return [{ type: "Disconnected", ...common, session: from.session, requestId: signal.requestId, usage: usage(from) }]
       case "TurnCapped":
-        return reducer.close("closed", signal.at)
+        return billed(reducer.close("closed", signal.at), from)
       case "ReaderStopped":
-        return reducer.close(signal.ending, signal.at)
+        return billed(reducer.close(signal.ending, signal.at), from)
+      case "SettingsApplied":
+        return [{ type: "SettingsApplied", ...common, settings: signal.settings }]
+      case "SettingsRejected":
+        return [{
+          type: "SettingsRejected",
+          ...common,
+          settings: signal.settings,
+          ...(signal.code === undefined ? {} : { code: signal.code }),
+          ...(signal.description === undefined ? {} : { description: signal.description })
+        }]
+      case "AudioDropped":
+        return [{ type: "AudioDropped", ...common, audioStart: signal.from, audioEnd: signal.to }]
       case "Notice":
         return [{ type: "Warning", ...common, code: signal.code, description: signal.description }]
       case "Message": {
         const { message } = signal
         switch (message.type) {
           case "TurnInfo":
-            return reducer.take(message, signal.at, options.raw ? JSON.parse(signal.text) : undefined)
+            return billed(reducer.take(message, signal.at, options.raw ? JSON.parse(signal.text) : undefined), from)
           case "Warning":
             return [{ type: "Warning", ...common, code: message.code, description: message.description }]
           case "Unreadable":
@@ -82,12 +115,13 @@ export const toEvents = (options: EventOptions): (signal: Signal) => ReadonlyArr
             }]
           case "Unrecognized":
             return [{ type: "Unrecognized", ...common, messageType: message.messageType, body: message.body }]
-          // nothing was asked for, so an answer to it is passed on as it is
-          case "ConfigureSuccess":
-          case "ConfigureFailure":
-            return [{ type: "Unrecognized", ...common, messageType: message.type, body: message }]
         }
       }
     }
   }
 }
+
+/** To the microsecond: sums of deltas stay what was sent, without noise in the last digits. */
+const rounded = (seconds: number): number => Math.round(seconds * 1e6) / 1e6
+
+const nothing: Usage = { audioSeconds: 0, injectedSeconds: 0 }

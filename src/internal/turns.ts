@@ -16,12 +16,16 @@ export interface TurnOptions {
   readonly settings: () => Pick<Settings, "minConfidence" | "model" | "shouldInterrupt">
 }
 
+/** What the reducer makes of turns: the events of an application, before what was sent is reckoned up. */
+export type TurnEvent = Exclude<FluxEvent.TurnEvent, FluxEvent.EndOfTurn> | EndOfTurn
+type EndOfTurn = Omit<FluxEvent.EndOfTurn, "usage">
+
 /** See the module. Each method gives the events that follow, in order. */
 export interface Turns {
   /** A TurnInfo, and its own body where the application asked for it. */
-  readonly take: (info: TurnInfo, receivedAt: number, raw?: unknown) => ReadonlyArray<FluxEvent.TurnEvent>
+  readonly take: (info: TurnInfo, receivedAt: number, raw?: unknown) => ReadonlyArray<TurnEvent>
   /** Nothing more comes for the open turn: it ends with the words of its last message that had any. */
-  readonly close: (ending: "closed" | "lost", receivedAt: number) => ReadonlyArray<FluxEvent.TurnEvent>
+  readonly close: (ending: "closed" | "lost", receivedAt: number) => ReadonlyArray<TurnEvent>
 }
 
 interface Open {
@@ -80,10 +84,10 @@ export const make = (options: TurnOptions): Turns => {
   const end = (
     turn: Open,
     info: TurnInfo,
-    ending: FluxEvent.EndOfTurn["ending"],
+    ending: EndOfTurn["ending"],
     receivedAt: number,
     raw?: unknown
-  ): FluxEvent.EndOfTurn => {
+  ): EndOfTurn => {
     open = undefined
     const common = fields(turn.number, info, receivedAt, raw)
     return {
@@ -95,15 +99,15 @@ export const make = (options: TurnOptions): Turns => {
     }
   }
 
-  const close = (ending: "closed" | "lost", receivedAt: number): Array<FluxEvent.TurnEvent> => {
+  const close = (ending: "closed" | "lost", receivedAt: number): Array<TurnEvent> => {
     if (open === undefined) return []
     const turn = open
     ended = turn.received
     return [end(turn, turn.latest, ending, receivedAt)]
   }
 
-  const take = (received: TurnInfo, receivedAt: number, raw?: unknown): Array<FluxEvent.TurnEvent> => {
-    const events: Array<FluxEvent.TurnEvent> = []
+  const take = (received: TurnInfo, receivedAt: number, raw?: unknown): Array<TurnEvent> => {
+    const events: Array<TurnEvent> = []
     // Flux went on to another turn and never ended this one
     if (open !== undefined && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
 

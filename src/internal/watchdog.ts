@@ -10,14 +10,12 @@ import { frameMillis } from "../Audio.ts"
 /** What the watchdog looks at, and what it does. Times in ms. */
 export interface WatchdogOptions {
   readonly clock: Clock.Clock
-  /** Least time without audio. */
-  readonly minTimeout: number
+  /** How long nothing may be offered before silence is sent. */
+  readonly patience: () => number
   /** Most silence to send in one gap. */
-  readonly cap: number
+  readonly cap: () => number
   /** When audio was last offered. */
   readonly offeredAt: () => number
-  /** Length of the last chunk as offered: a source that sends once a second is not late after half of one. */
-  readonly lastChunk: () => number
   /** Whether everything offered has been sent. A peer that does not read is no reason to send more. */
   readonly idle: () => boolean
   /** Sends one frame of silence, 80 ms. */
@@ -30,6 +28,8 @@ export interface WatchdogOptions {
 export interface Watchdog {
   /** Tell it that a turn is open, or that none is. */
   readonly turnOpen: (open: boolean) => void
+  /** Tell it that its patience is another now. */
+  readonly changed: () => void
   /** The fiber; never completes. */
   readonly run: Effect.Effect<never>
 }
@@ -40,6 +40,13 @@ export const make = (options: WatchdogOptions): Watchdog => {
   const open = Latch.makeUnsafe(false)
   let gap = -1
   let injected = 0
+  let wake: (() => void) | undefined
+  const change = Effect.callback<void>((resume) => {
+    wake = () => resume(Effect.void)
+    return Effect.sync(() => {
+      wake = undefined
+    })
+  })
 
   const step = Effect.suspend(() => {
     const now = clock.currentTimeMillisUnsafe()
@@ -48,10 +55,10 @@ export const make = (options: WatchdogOptions): Watchdog => {
       gap = offeredAt
       injected = 0
     }
-    const left = offeredAt + Math.max(2 * options.lastChunk(), options.minTimeout) - now
-    if (left > 0) return Effect.sleep(left)
+    const left = offeredAt + options.patience() - now
+    if (left > 0) return Effect.raceFirst(Effect.sleep(left), change)
     if (!options.idle()) return Effect.sleep(frameMillis)
-    if (injected + frameMillis > options.cap) {
+    if (injected + frameMillis > options.cap()) {
       open.closeUnsafe()
       options.capped()
       return Effect.void
@@ -66,6 +73,7 @@ export const make = (options: WatchdogOptions): Watchdog => {
       if (isOpen) open.openUnsafe()
       else open.closeUnsafe()
     },
+    changed: () => wake?.(),
     run: Effect.forever(Effect.andThen(open.await, step))
   }
 }

@@ -14,7 +14,8 @@ const turn = {
   audioStart: 1.234,
   audioEnd: 3.87
 }
-const end = { type: "EndOfTurn", ...turn, ending: "confirmed", accepted: true } as const
+const usage = { audioSeconds: 4, injectedSeconds: 0.5 }
+const end = { type: "EndOfTurn", ...turn, ending: "confirmed", accepted: true, usage } as const
 
 describe("Output", () => {
   it("writes seconds as minutes, and hours where there are any", () => {

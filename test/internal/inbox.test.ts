@@ -12,7 +12,7 @@ describe("inbox", () => {
     Effect.gen(function*() {
       for (const opsBeforeYield of [5, 6, 7, 8, 9, 11, 13, 2048]) {
         for (let delay = 0; delay < 25; delay++) {
-          const inbox = inboxes.make<number, never>({ limit: 10, supersedes: () => false })
+          const inbox = inboxes.make<number, never>({ limit: 10, merge: () => undefined })
           const consumer = yield* Stream.runCollect(inbox.stream).pipe(
             Effect.provideService(Scheduler.MaxOpsBeforeYield, opsBeforeYield),
             Effect.forkChild
@@ -30,19 +30,24 @@ describe("inbox", () => {
       }
     }))
 
-  it.effect("is bounded, but for the items that end it", () =>
+  it.effect("says when it is full, and takes the items that end it all the same", () =>
     Effect.gen(function*() {
-      const inbox = inboxes.make<number, never>({ limit: 2, supersedes: () => false })
-      assert.deepStrictEqual([1, 2, 3].map(inbox.push), [true, true, false])
-      inbox.pushLast(4)
+      const inbox = inboxes.make<number, never>({ limit: 2, merge: () => undefined })
+      const room = [1, 2].map((item) => {
+        inbox.push(item)
+        return inbox.hasRoom()
+      })
+      assert.deepStrictEqual(room, [true, false])
+      inbox.push(4)
       inbox.end()
       assert.deepStrictEqual(yield* Stream.runCollect(inbox.stream), [1, 2, 4])
     }))
 
   it.effect("what is superseded while it waits is left out", () =>
     Effect.gen(function*() {
-      const inbox = inboxes.make<number, never>({ limit: 2, supersedes: (newer, last) => newer % 10 === last % 10 })
-      for (const item of [1, 11, 2, 12, 22]) assert.isTrue(inbox.push(item))
+      const inbox = inboxes.make<number, never>({ limit: 2, merge: (newer, last) => (newer % 10 === last % 10 ? newer : undefined) })
+      for (const item of [1, 11, 2, 12, 22]) inbox.push(item)
+      assert.strictEqual(inbox.size(), 2)
       inbox.end()
       assert.deepStrictEqual(yield* Stream.runCollect(inbox.stream), [11, 22])
     }))

@@ -8,7 +8,10 @@ import * as outboxes from "../../src/internal/outbox.ts"
 import { pcm16 } from "../support/sound.ts"
 
 const frame = 2560
-const make = (limit: number) => Effect.map(Clock.Clock, (clock) => outboxes.make({ format: pcm16, limit, clock }))
+const full = FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", limit: 0 }), "streaming")
+const make = (limit: number, policy: outboxes.Policy = "suspend") =>
+  Effect.map(Clock.Clock, (clock) =>
+    outboxes.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock }))
 const turns = (count: number) => Effect.repeat(Effect.yieldNow, { times: count })
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 

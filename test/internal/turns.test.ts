@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import type { TurnEvent } from "../../src/FluxEvent.ts"
 import * as FluxMessage from "../../src/FluxMessage.ts"
 import * as turns from "../../src/internal/turns.ts"
 import { turnInfo, type TurnInfoFields } from "../support/wire.ts"
@@ -13,7 +12,7 @@ const infoOf = (fields: TurnInfoFields): FluxMessage.TurnInfo => {
 type Model = "flux-general-en" | "flux-general-multi"
 const make = (minConfidence = 0, model: Model = "flux-general-en") =>
   turns.make({ id: "call", settings: () => ({ minConfidence, model, shouldInterrupt: true }) })
-const short = (event: TurnEvent): string => {
+const short = (event: turns.TurnEvent): string => {
   const flags = event.type === "StartOfTurn" && event.implied ? " implied" : event.type === "EndOfTurn" ? ` ${event.ending}` : ""
   return `${event.type}${flags} ${event.turn} ${event.transcript}`.trim()
 }
@@ -178,7 +177,7 @@ describe("turns", () => {
     [Schema.Array(Step)],
     ([steps]) => {
       const reducer = make()
-      const events: Array<TurnEvent> = []
+      const events: Array<turns.TurnEvent> = []
       let wireTurn = 0
       for (const step of steps) {
         if (step.advance) wireTurn += 1

@@ -1,0 +1,264 @@
+/**
+ * Changes of settings while a session runs (protocol 3.2): at most one Configure is out, later changes wait and
+ * coalesce, answers are matched by the values that Flux echoes, and one that never comes does not hold up the next.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FluxError from "../FluxError.ts"
+import type * as FluxMessage from "../FluxMessage.ts"
+import { baseLanguages, fluxEotThreshold, fluxEotTimeoutMs, type Settings } from "./settings.ts"
+
+/** Settings that Configure can change. */
+export const keys = ["eotThreshold", "eagerEotThreshold", "eotTimeoutMs", "keyterm", "languageHints", "numerals"] as const
+export type Key = (typeof keys)[number]
+
+/** What is in force at Flux, in settings of ours; Flux's own defaults are spelled out. */
+export type Active = Pick<Required<Settings>, Exclude<Key, "eagerEotThreshold">> & Pick<Settings, "eagerEotThreshold">
+
+/** What settings ask of Flux, as far as Configure can. */
+export const activeOf = (settings: Settings): Active => ({
+  eotThreshold: settings.eotThreshold ?? fluxEotThreshold,
+  ...(settings.eagerEotThreshold === undefined ? {} : { eagerEotThreshold: settings.eagerEotThreshold }),
+  eotTimeoutMs: settings.eotTimeoutMs ?? fluxEotTimeoutMs,
+  keyterm: settings.keyterm,
+  languageHints: baseLanguages(settings.languageHints),
+  numerals: settings.numerals ?? false
+})
+
+/** Where two configurations differ. */
+export const differing = (from: Active, to: Active): ReadonlyArray<Key> => keys.filter((key) => !same(key, from[key], to[key]))
+
+/** What became of a change. */
+export interface Told {
+  readonly applied: (keys: ReadonlyArray<Key>) => void
+  /** Flux refused; what is wanted is what was in force before, but for what has been changed again since then. */
+  readonly rejected: (
+    keys: ReadonlyArray<Key>,
+    answer: { readonly code?: string | undefined; readonly description?: string | undefined }
+  ) => void
+  /** No answer within the bound: whether these are in force is not known. */
+  readonly unanswered: (keys: ReadonlyArray<Key>) => void
+}
+
+/** See the module. */
+export interface Configurator {
+  /** What is in force, or on its way. */
+  readonly wanted: () => Active
+  /** Wants this to be in force; completes when Flux has said that it is. */
+  readonly want: (active: Active) => Effect.Effect<void, FluxError.FluxError>
+  /** Flux listens from now on. */
+  readonly start: () => void
+  readonly onSuccess: (echo: FluxMessage.ConfigureSuccess) => void
+  readonly onFailure: (answer: FluxMessage.ConfigureFailure) => void
+  /** The session is over: everybody who waits fails with this. */
+  readonly stop: (error: FluxError.FluxError) => void
+  /** Watches over the answer; never completes. A supervised fiber of the session. */
+  readonly run: Effect.Effect<never>
+}
+
+type Waiter = Deferred.Deferred<void, FluxError.FluxError>
+
+/** A Configure that is out. */
+interface InFlight {
+  readonly keys: ReadonlyArray<Key>
+  readonly active: Active
+  readonly waiters: Array<Waiter>
+  /** When it is given up, ms. */
+  readonly deadline: number
+}
+
+/** A new one. */
+export const make = (options: {
+  /** What the query string asked for. */
+  readonly initial: Active
+  /** The rules that a whole configuration must obey; the broken ones. */
+  readonly check: (active: Active) => ReadonlyArray<FluxError.SettingsIssue>
+  readonly now: () => number
+  /** Bound on Flux's answer, ms. */
+  readonly timeout: () => number
+  /** Sends a Configure, before any audio that waits. */
+  readonly send: (change: FluxMessage.Configure) => void
+  readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
+  readonly told: Told
+}): Configurator => {
+  const { failure, now, told } = options
+  let confirmed = options.initial
+  let wanted = options.initial
+  let waiting: Array<Waiter> = []
+  let inFlight: InFlight | undefined
+  /** What an unanswered Configure asked for: it goes along with the next one. */
+  let uncertain: ReadonlySet<Key> = new Set()
+  let started = false
+  let stopped: FluxError.FluxError | undefined
+  let wake: (() => void) | undefined
+
+  const settle = (waiters: ReadonlyArray<Waiter>, exit: Exit.Exit<void, FluxError.FluxError>): void => {
+    for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
+  }
+
+  /** Sends what is wanted and not confirmed, unless an answer is awaited. */
+  const next = (): void => {
+    if (!started || stopped !== undefined || inFlight !== undefined) return
+    const open = keys.filter((key) =>
+      wanted[key] !== undefined && (uncertain.has(key) || !same(key, confirmed[key], wanted[key])))
+    const waiters = waiting
+    waiting = []
+    if (waiters.length === 0 && differing(confirmed, wanted).length === 0) return
+    if (open.length === 0) return settle(waiters, Exit.void)
+    inFlight = { keys: open, active: wanted, waiters, deadline: now() + options.timeout() }
+    options.send(messageOf(open, wanted))
+    wake?.()
+  }
+
+  /** After a refusal the changes that waited stand on other ground than they were checked on. */
+  const recheck = (): void => {
+    const issues = options.check(wanted)
+    if (issues.length === 0) return
+    const dropped = differing(confirmed, wanted)
+    const waiters = waiting
+    waiting = []
+    wanted = confirmed
+    const description = issues.map(({ problem, setting }) => `${setting}: ${problem}`).join("; ")
+    told.rejected(dropped, { description })
+    settle(waiters, Exit.fail(failure(new FluxError.InvalidSettings({ issues }))))
+  }
+
+  const giveUp = (out: InFlight): void => {
+    inFlight = undefined
+    uncertain = new Set([...uncertain, ...out.keys])
+    told.unanswered(out.keys)
+    settle(out.waiters, Exit.fail(failure(new FluxError.ConfigureUnanswered({ settings: [...out.keys], seconds: options.timeout() / 1000 }))))
+    if (waiting.length > 0) next()
+  }
+
+  const run = Effect.forever(Effect.suspend(() => {
+    const out = inFlight
+    if (out === undefined) {
+      return Effect.callback<void>((resume) => {
+        wake = () => {
+          wake = undefined
+          resume(Effect.void)
+        }
+        if (inFlight !== undefined) wake()
+        return Effect.sync(() => {
+          wake = undefined
+        })
+      })
+    }
+    const left = out.deadline - now()
+    if (left > 0) return Effect.sleep(left)
+    giveUp(out)
+    return Effect.void
+  }))
+
+  return {
+    wanted: () => wanted,
+    want: (active) =>
+      Effect.suspend(() => {
+        if (stopped !== undefined) return Effect.fail(stopped)
+        const nothingNew = differing(wanted, active).length === 0 && waiting.length === 0
+        if (nothingNew && inFlight === undefined && uncertain.size === 0) return Effect.void
+        const waiter = Deferred.makeUnsafe<void, FluxError.FluxError>()
+        // who asks for what is asked for already gets the same answer
+        if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
+        else {
+          wanted = active
+          waiting.push(waiter)
+          next()
+        }
+        return Deferred.await(waiter)
+      }),
+    start: () => {
+      started = true
+      next()
+    },
+    onSuccess: (message) => {
+      const out = inFlight
+      // what an older bundle does not tell is as it was asked for
+      const echo = echoed(message, { ...confirmed, ...pick(out?.active ?? confirmed, out?.keys ?? []) })
+      if (out !== undefined && out.keys.some((key) => !same(key, echo[key], out.active[key]))) return
+      const news = out?.keys ?? differing(confirmed, echo)
+      const wantsMore = differing(confirmed, wanted)
+      confirmed = echo
+      uncertain = new Set()
+      inFlight = undefined
+      if (out === undefined) {
+        // a late answer tells what is in force, whatever was thought of it
+        wanted = { ...wanted, ...pick(echo, news.filter((key) => !wantsMore.includes(key))) }
+      }
+      if (news.length > 0) told.applied(news)
+      settle(out?.waiters ?? [], Exit.void)
+      next()
+    },
+    onFailure: ({ code, description }) => {
+      const out = inFlight
+      // where none is out it is the late answer to one that was given up
+      const refused = out?.keys ?? [...uncertain]
+      if (refused.length === 0) return
+      inFlight = undefined
+      if (out === undefined) uncertain = new Set()
+      // what was changed again since then is still wanted
+      const since = out === undefined ? [] : differing(out.active, wanted)
+      const back = refused.filter((key) => !since.includes(key))
+      wanted = { ...without(wanted, back), ...pick(confirmed, back) }
+      const answer = { code: code ?? undefined, description: description ?? undefined }
+      told.rejected(refused, answer)
+      settle(out?.waiters ?? [], Exit.fail(failure(new FluxError.SettingsRefused({ settings: [...refused], code: answer.code }))))
+      recheck()
+      next()
+    },
+    stop: (error) => {
+      stopped ??= error
+      settle([...(inFlight?.waiters ?? []), ...waiting], Exit.fail(error))
+      inFlight = undefined
+      waiting = []
+    },
+    run
+  }
+}
+
+const pick = (from: Active, which: ReadonlyArray<Key>): Partial<Active> =>
+  Object.fromEntries(which.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])))
+
+/** An eager threshold that goes back to none is not there any more. */
+const without = (wanted: Active, back: ReadonlyArray<Key>): Active => {
+  const { eagerEotThreshold, ...rest } = wanted
+  return eagerEotThreshold === undefined || back.includes("eagerEotThreshold") ? rest : { ...rest, eagerEotThreshold }
+}
+
+const messageOf = (which: ReadonlyArray<Key>, active: Active): FluxMessage.Configure => {
+  const has = (key: Key): boolean => which.includes(key)
+  const thresholds = {
+    ...(has("eotThreshold") ? { eot_threshold: active.eotThreshold } : {}),
+    ...(active.eagerEotThreshold !== undefined && has("eagerEotThreshold") ? { eager_eot_threshold: active.eagerEotThreshold } : {}),
+    ...(has("eotTimeoutMs") ? { eot_timeout_ms: active.eotTimeoutMs } : {})
+  }
+  return {
+    ...(Object.keys(thresholds).length === 0 ? {} : { thresholds }),
+    ...(has("keyterm") ? { keyterms: active.keyterm } : {}),
+    ...(has("languageHints") ? { language_hints: active.languageHints } : {}),
+    ...(has("numerals") ? { numerals: active.numerals } : {})
+  }
+}
+
+/** What Flux says is in force; what it does not tell is as it was. */
+const echoed = ({ keyterms, language_hints, numerals, thresholds }: FluxMessage.ConfigureSuccess, before: Active): Active => {
+  const eager = thresholds.eager_eot_threshold
+  return {
+    eotThreshold: thresholds.eot_threshold ?? before.eotThreshold,
+    ...(eager == null ? {} : { eagerEotThreshold: eager }),
+    eotTimeoutMs: thresholds.eot_timeout_ms ?? before.eotTimeoutMs,
+    keyterm: keyterms,
+    languageHints: language_hints == null ? before.languageHints : baseLanguages(language_hints),
+    numerals: numerals ?? before.numerals
+  }
+}
+
+/** Numbers are 32-bit floats on the wire, and lists may come back in another order. */
+const same = (key: Key, a: Active[Key], b: Active[Key]): boolean => {
+  if (typeof a === "number" && typeof b === "number") return Math.abs(a - b) < (key === "eotTimeoutMs" ? 0.5 : 1e-4)
+  if (Array.isArray(a) && Array.isArray(b)) return normal(a) === normal(b)
+  return a === b
+}
+const normal = (list: ReadonlyArray<unknown>): string => JSON.stringify(list.map((item) => String(item).trim()).toSorted())

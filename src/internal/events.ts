@@ -1,0 +1,142 @@
+/**
+ * The events of one conversation: signals of its session go in; they are reduced to turns, counted, traced, and wait
+ * for the one who listens.
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import type { FluxError } from "../FluxError.ts"
+import type { AudioDropped, EndOfTurn, FluxEvent, Update } from "../FluxEvent.ts"
+import * as inboxes from "./inbox.ts"
+import * as signals from "./signals.ts"
+import * as telemetry from "./telemetry.ts"
+
+/** Most events that wait for a consumer, once superseded Updates are left out: half an hour of turns. */
+export const eventLimit = 4096
+
+/** Where a session puts its signals. */
+export interface Sink {
+  /** False when the consumer is so far behind that the buffer is full; never waits. */
+  readonly push: (signal: signals.Signal) => boolean
+  /** One of the few signals that end a session, also when the buffer is full. */
+  readonly pushLast: (signal: signals.Signal) => void
+  /** No more comes; what waits is delivered first. */
+  readonly end: () => void
+  /** As `end`, then the stream fails. */
+  readonly failCause: (cause: Cause.Cause<FluxError>) => void
+}
+
+/** See the module. */
+export interface Events {
+  /** Takes the signals of a session. */
+  readonly from: (source: signals.Source) => Sink
+  /** For one consumer. */
+  readonly stream: Stream.Stream<FluxEvent, FluxError>
+  /** Events that wait. */
+  readonly size: () => number
+  /** The span of the conversation. */
+  readonly span: Tracer.AnySpan
+}
+
+/** Events of a conversation that lasts as long as the Scope. */
+export const make = Effect.fnUntraced(function*(options: {
+  readonly id: string
+  readonly raw: boolean
+  readonly model: string
+}): Effect.fn.Return<Events, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const tracer = yield* Effect.tracer
+  const context = yield* Effect.context<never>()
+  const recordTranscripts = yield* telemetry.RecordTranscripts
+  const attributes = {
+    "gen_ai.operation.name": "speech_to_text",
+    "gen_ai.provider.name": "deepgram",
+    "gen_ai.request.model": options.model,
+    "gen_ai.conversation.id": options.id
+  }
+  const span = yield* Effect.makeSpanScoped(telemetry.spanNames.conversation, { attributes })
+  const inbox = inboxes.make<FluxEvent, FluxError>({ limit: eventLimit, merge })
+  const toEvents = signals.toEvents(options)
+  let turn: Tracer.Span | undefined
+
+  const startTurn = (number: number, source: signals.Source): void => {
+    turn = tracer.span({
+      name: telemetry.spanNames.turn,
+      parent: Option.some(span),
+      annotations: Context.empty(),
+      links: [],
+      startTime: clock.currentTimeNanosUnsafe(),
+      kind: "internal",
+      root: false,
+      sampled: span.sampled
+    })
+    for (const [key, value] of Object.entries(attributes)) turn.attribute(key, value)
+    turn.attribute("flux.turn", number)
+    turn.attribute("flux.session", source.session)
+    turn.attribute("flux.request_id", source.requestId())
+  }
+  const endTurn = (event: EndOfTurn): void => {
+    if (turn === undefined) return
+    turn.attribute("flux.ending", event.ending)
+    turn.attribute("flux.accepted", event.accepted)
+    turn.attribute("flux.end_of_turn_confidence", event.endOfTurnConfidence)
+    if (event.averageConfidence !== undefined) turn.attribute("flux.average_confidence", event.averageConfidence)
+    if (event.language !== undefined) turn.attribute("flux.language", event.language)
+    turn.attribute("flux.words", event.words.length)
+    turn.attribute("flux.audio_seconds", event.usage.audioSeconds)
+    turn.attribute("flux.injected_seconds", event.usage.injectedSeconds)
+    if (recordTranscripts) turn.attribute("flux.transcript", event.transcript)
+    turn.end(clock.currentTimeNanosUnsafe(), Exit.void)
+    turn = undefined
+  }
+  const observe = (event: FluxEvent, source: signals.Source): void => {
+    if (event.type === "StartOfTurn") startTurn(event.turn, source)
+    else if (event.type === "EndOfTurn") endTurn(event)
+    if (event.type !== "EndOfTurn" && event.type !== "Disconnected") return
+    telemetry.audio.offered.updateUnsafe(event.usage.audioSeconds, context)
+    telemetry.audio.injected.updateUnsafe(event.usage.injectedSeconds, context)
+  }
+
+  const add = (signal: signals.Signal, source: signals.Source): void => {
+    for (const event of toEvents(signal, source)) {
+      observe(event, source)
+      inbox.push(event)
+    }
+  }
+
+  return {
+    from: (source) => ({
+      push: (signal) => {
+        // a signal is reduced to events or not at all: the turns go on from where they are
+        if (!inbox.hasRoom()) return false
+        add(signal, source)
+        return true
+      },
+      pushLast: (signal) => add(signal, source),
+      end: inbox.end,
+      failCause: inbox.failCause
+    }),
+    stream: inbox.stream,
+    size: inbox.size,
+    span
+  }
+})
+
+/** An Update makes the one before it worthless, unless that would lose the turn's last words; drops in a row are one. */
+const merge = (newer: FluxEvent, last: FluxEvent): FluxEvent | undefined => {
+  if (newer.type === "Update" && last.type === "Update") return supersedes(newer, last) ? newer : undefined
+  if (newer.type === "AudioDropped" && last.type === "AudioDropped") return joined(newer, last)
+  return undefined
+}
+
+const supersedes = (newer: Update, last: Update): boolean =>
+  newer.turn === last.turn && (newer.transcript !== "" || last.transcript === "")
+
+const joined = (newer: AudioDropped, last: AudioDropped): AudioDropped | undefined =>
+  newer.audioStart === last.audioEnd ? { ...newer, audioStart: last.audioStart } : undefined

@@ -1,0 +1,42 @@
+/** A stream of audio goes into an open session, and its events come out. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { FluxError } from "../FluxError.ts"
+import type { FluxEvent } from "../FluxEvent.ts"
+
+/** What takes audio and tells events. */
+export interface Fed {
+  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
+  readonly endAudio: Effect.Effect<void>
+  readonly events: Stream.Stream<FluxEvent, FluxError>
+}
+
+/**
+ * The events, as long as they come. When the audio ends, the last words are waited for; when it fails, or a full outbox
+ * refuses it, too, and then the events fail with that.
+ */
+export const feed = <E, R>(
+  session: Fed,
+  audio: Stream.Stream<Uint8Array, E, R>
+): Stream.Stream<FluxEvent, FluxError | E, R> =>
+  Stream.unwrap(
+    Effect.gen(function*() {
+      const source = yield* Deferred.make<void, E | FluxError>()
+      const send = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
+        Effect.catch(session.send(pcm), (error) =>
+          // a session that has failed says so itself, and takes this fiber along
+          error.reason._tag === "BufferOverflow" && error.reason.buffer === "audio" ? Effect.fail(error) : Effect.never)
+      yield* Stream.runForEach(audio, send).pipe(
+        Effect.onExit((exit) => Effect.andThen(session.endAudio, Deferred.done(source, exit))),
+        Effect.forkScoped
+      )
+      // whatever came of the session, a source that has failed says why
+      const sourceFailure = Effect.flatMap(Deferred.poll(source), Option.getOrElse(() => Effect.void))
+      return session.events.pipe(
+        Stream.catchCause((cause) => Stream.fromEffectDrain(Effect.andThen(sourceFailure, Effect.failCause(cause)))),
+        Stream.concat(Stream.fromEffectDrain(Deferred.await(source)))
+      )
+    })
+  )

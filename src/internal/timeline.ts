@@ -1,0 +1,123 @@
+/**
+ * Conversation time: which moments of the caller's audio a session's own audio time stands for. A conversation counts
+ * the samples that were offered to it; a session also hears silence that nobody offered, which has no width, and does
+ * not hear what was muted or dropped. Flux tells times of the session. Pure.
+ */
+
+/** What was sent to Flux, in seconds. Both are billed. */
+export interface Usage {
+  /** Audio of the caller. */
+  readonly audioSeconds: number
+  /** Silence of this client: watchdog, keep-alive, mute, trailing. */
+  readonly injectedSeconds: number
+}
+
+/** See the module. Positions are samples of the conversation, seconds are of the session unless said otherwise. */
+export interface Timeline {
+  /** Audio of the caller was sent: its first sample's position, how many, and when, in ms. */
+  readonly offered: (position: number, samples: number, now: number) => void
+  /** Audio that nobody offered was sent. */
+  readonly injected: (samples: number, now: number) => void
+  /** Length of what was sent. */
+  readonly seconds: () => number
+  readonly usage: () => Usage
+  /** Whether both times have been the same so far. */
+  readonly isIdentity: () => boolean
+  /** Seconds of the conversation at which something that begins at these seconds begins. */
+  readonly start: (seconds: number) => number
+  /** The same for the end of something: the two differ where the conversation goes on after a gap. */
+  readonly end: (seconds: number) => number
+  /** When the audio up to these seconds had been sent, ms; undefined where it was not, or was forgotten. */
+  readonly sentAt: (seconds: number) => number | undefined
+  /** No times before `start` will be asked for again, and no `sentAt` before `told`. */
+  readonly forget: (start: number, told: number) => void
+}
+
+/** Audio in a row: session samples from `from` to `to`; of the conversation from `position` on, or all at it. */
+interface Segment {
+  readonly from: number
+  to: number
+  readonly position: number
+  readonly wide: boolean
+}
+
+/** Windows are 32-bit floats on the wire (protocol 2.2): half an hour in seconds is told to 0.1 ms. */
+const tolerance = 0.001
+/** Most that is remembered where a server never tells how far it is: some hours of stops and starts; 80 s of frames. */
+const maxSegments = 8192
+const maxSends = 1024
+
+/** A new timeline. `sampleRate` in Hz. */
+export const make = (sampleRate: number): Timeline => {
+  let segments: Array<Segment> = []
+  /** Ends of what was sent, and when that was: two lists of one length. */
+  let sentTo: Array<number> = []
+  let sentTimes: Array<number> = []
+  let samples = 0
+  let offeredSamples = 0
+  /** Where the caller's audio has come to. */
+  let reached = 0
+
+  const add = (count: number, position: number, wide: boolean, now: number): void => {
+    const last = segments.at(-1)
+    const goesOn = last !== undefined && last.wide === wide && position === (wide ? last.position + last.to - last.from : last.position)
+    samples += count
+    if (goesOn) last.to = samples
+    else segments.push({ from: samples - count, to: samples, position, wide })
+    if (segments.length > maxSegments) segments = segments.slice(maxSegments / 2)
+    sentTo.push(samples)
+    sentTimes.push(now)
+    if (sentTo.length > maxSends) forgetSends(maxSends / 2)
+  }
+  const forgetSends = (count: number): void => {
+    sentTo = sentTo.slice(count)
+    sentTimes = sentTimes.slice(count)
+  }
+
+  /** The first segment that ends after a sample, else the last one. */
+  const segmentAt = (sample: number): Segment | undefined => {
+    for (let at = segments.length - 1; at > 0; at--) {
+      const before = segments[at - 1]
+      if (before === undefined || before.to <= sample) return segments[at]
+    }
+    return segments[0]
+  }
+  const within = (segment: Segment | undefined, sample: number): number => {
+    if (segment === undefined) return sample
+    // a server that tells of more than was sent is taken at its word
+    const beyond = Math.max(0, sample - samples)
+    const inside = Math.min(Math.max(sample, segment.from), segment.to) - segment.from
+    return segment.position + (segment.wide ? inside : 0) + beyond
+  }
+
+  return {
+    offered: (position, count, now) => {
+      add(count, position, true, now)
+      offeredSamples += count
+      reached = position + count
+    },
+    injected: (count, now) => add(count, reached, false, now),
+    seconds: () => samples / sampleRate,
+    usage: () => ({ audioSeconds: offeredSamples / sampleRate, injectedSeconds: (samples - offeredSamples) / sampleRate }),
+    isIdentity: () => segments.length === 0 || (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
+    start: (seconds) => {
+      const sample = seconds * sampleRate
+      return within(segmentAt(sample + tolerance * sampleRate), sample) / sampleRate
+    },
+    end: (seconds) => {
+      const sample = seconds * sampleRate
+      return within(segmentAt(sample - tolerance * sampleRate), sample) / sampleRate
+    },
+    sentAt: (seconds) => {
+      const sample = (seconds - tolerance) * sampleRate
+      const at = sentTo.findIndex((to) => to >= sample)
+      return at < 0 ? undefined : sentTimes[at]
+    },
+    forget: (start, told) => {
+      const gone = sentTo.findIndex((to) => to >= (told - tolerance) * sampleRate)
+      if (gone > 0) forgetSends(gone)
+      const first = segments.findIndex(({ to }) => to >= (start - tolerance) * sampleRate)
+      if (first > 0) segments = segments.slice(first)
+    }
+  }
+}

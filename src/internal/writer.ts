@@ -1,0 +1,68 @@
+/** What is sent, when, and for how long it has been under way: one frame at a time, each within its bound. */
+import * as Effect from "effect/Effect"
+import * as Audio from "../Audio.ts"
+import type { FluxError } from "../FluxError.ts"
+import type { Frame, Placed } from "./outbox.ts"
+import type { Timeline } from "./timeline.ts"
+
+/** Where frames go. */
+export interface Destination {
+  readonly send: (frame: Frame) => Effect.Effect<void, FluxError>
+}
+
+/** See the module. */
+export interface Writer {
+  readonly write: (to: Destination, frame: Placed) => Effect.Effect<void, FluxError>
+  /** Whether a frame is under way. */
+  readonly busy: () => boolean
+  /** When the last frame was sent, ms; the making of the writer at first. */
+  readonly sentAt: () => number
+  /** Fails when a frame has been under way for too long; never completes. A supervised fiber of the session. */
+  readonly deadline: Effect.Effect<never, FluxError>
+}
+
+/** A new writer. Audio counts as sent from the moment it is handed over: Flux may tell of it at once. */
+export const make = (options: {
+  readonly format: Audio.Format
+  readonly timeline: Timeline
+  readonly now: () => number
+  /** Bound on one frame, ms. */
+  readonly timeout: () => number
+  readonly timedOut: (millis: number) => FluxError
+  /** So many seconds of audio were sent. */
+  readonly onAudio: (seconds: number) => void
+}): Writer => {
+  const { format, now, timeline } = options
+  const sampleBytes = Audio.bytesPerSample(format.encoding)
+  let since: number | undefined
+  let sentAt = now()
+  const done = Effect.sync(() => {
+    since = undefined
+  })
+
+  const count = ({ bytes, position }: Placed): void => {
+    const samples = bytes.length / sampleBytes
+    if (position === undefined) timeline.injected(samples, sentAt)
+    else timeline.offered(position, samples, sentAt)
+    options.onAudio(samples / format.sampleRate)
+  }
+
+  const deadline: Effect.Effect<never, FluxError> = Effect.suspend(() => {
+    const timeout = options.timeout()
+    const left = since === undefined ? timeout : since + timeout - now()
+    return left > 0 ? Effect.andThen(Effect.sleep(left), deadline) : Effect.fail(options.timedOut(timeout))
+  })
+
+  return {
+    write: (to, frame) =>
+      Effect.suspend(() => {
+        sentAt = now()
+        since = sentAt
+        if (frame.dataType === "BINARY") count(frame)
+        return Effect.ensuring(to.send(frame), done)
+      }),
+    busy: () => since !== undefined,
+    sentAt: () => sentAt,
+    deadline
+  }
+}
