@@ -24,7 +24,7 @@ export const Word = Schema.Struct({
 })
 export type Word = typeof Word.Type
 
-/** Audio sent to Flux since it was last told, in seconds; both kinds are billed. */
+/** Audio sent to Flux, in seconds; both kinds are billed. */
 export const Usage = Schema.Struct({
   /** Of the caller. */
   audioSeconds: Schema.Finite,
@@ -75,7 +75,7 @@ export const Disconnected = Schema.Struct({
   ...common,
   session: Schema.Int,
   requestId: Schema.String,
-  /** What was sent since the last EndOfTurn. */
+  /** The rest: what was sent after the end of the last turn. The sum over a session is all that was sent. */
   usage: Usage
 })
 export type Disconnected = typeof Disconnected.Type
@@ -117,7 +117,7 @@ export const EndOfTurn = Schema.Struct({
   trigger: Schema.optionalKey(Schema.String),
   /** False where `minConfidence` is set and `averageConfidence` does not exceed it. */
   accepted: Schema.Boolean,
-  /** What was sent since the last EndOfTurn. */
+  /** Audio from the end of the turn before up to the end of this one. */
   usage: Usage
 })
 export type EndOfTurn = typeof EndOfTurn.Type

@@ -43,11 +43,13 @@ const contents = [
 
 const entriesOf = (file: string): ReadonlyArray<Recording.Entry> => read(file).sessions.flatMap(({ entries }) => entries)
 
-/** Runs an effect and gives the messages that it logs. */
+/** Runs an effect and gives what it warns of in the log. */
 const logsOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const logs: Array<unknown> = []
-    const logger = Logger.make(({ message }) => void logs.push(message))
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel === "Warn" || logLevel === "Error" || logLevel === "Fatal") logs.push(message)
+    })
     const value = yield* Effect.provide(effect, Logger.layer([logger]))
     return { logs, value }
   })

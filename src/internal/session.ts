@@ -150,7 +150,7 @@ export const make = (options: {
     session: options.session,
     settings: () => changes.settings(),
     requestId: () => connection?.requestId ?? "",
-    usage: timeline.usage
+    usage: (told) => timeline.usage(told ? progress.transcribed() : undefined)
   })
   const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
     sink.push(signal)

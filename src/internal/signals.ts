@@ -39,8 +39,8 @@ export interface Source extends Pick<turns.TurnOptions, "settings"> {
   readonly session: number
   /** SageMaker's id of it; empty before there is one. */
   readonly requestId: () => string
-  /** What was sent to Flux so far. */
-  readonly usage: () => Usage
+  /** What was sent so far; with `told`, as far as Flux has told of it. */
+  readonly usage: (told: boolean) => Usage
 }
 
 /** Turns signals into events; keeps the state of the turns between calls. */
@@ -53,9 +53,9 @@ export const toEvents = (options: {
   let source: Source | undefined
   const reducer = turns.make({ id: options.id, settings: () => source?.settings() ?? defaults })
   let reported: Usage = nothing
-  /** What was sent since this was last asked. */
-  const usage = (from: Source): Usage => {
-    const { audioSeconds, injectedSeconds } = from.usage()
+  /** What came since this was last asked: up to the end of a turn, or the rest. */
+  const usage = (from: Source, told: boolean): Usage => {
+    const { audioSeconds, injectedSeconds } = from.usage(told)
     const since = {
       audioSeconds: rounded(audioSeconds - reported.audioSeconds),
       injectedSeconds: rounded(injectedSeconds - reported.injectedSeconds)
@@ -64,7 +64,7 @@ export const toEvents = (options: {
     return since
   }
   const billed = (events: ReadonlyArray<turns.TurnEvent>, from: Source): ReadonlyArray<FluxEvent.FluxEvent> =>
-    events.map((event) => (event.type === "EndOfTurn" ? { ...event, usage: usage(from) } : event))
+    events.map((event) => (event.type === "EndOfTurn" ? { ...event, usage: usage(from, true) } : event))
 
   return (signal, from) => {
     if (from !== source) reported = nothing
@@ -80,7 +80,7 @@ export const toEvents = (options: {
           ...(signal.variant === undefined ? {} : { variant: signal.variant })
         }]
       case "Disconnected":
-        return [{ type: "Disconnected", ...common, session: from.session, requestId: signal.requestId, usage: usage(from) }]
+        return [{ type: "Disconnected", ...common, session: from.session, requestId: signal.requestId, usage: usage(from, false) }]
       case "TurnCapped":
         return billed(reducer.close("closed", signal.at), from)
       case "ReaderStopped":

@@ -20,7 +20,8 @@ export interface Timeline {
   readonly injected: (samples: number, now: number) => void
   /** Length of what was sent. */
   readonly seconds: () => number
-  readonly usage: () => Usage
+  /** Of all that was sent, or of what lies before these seconds. */
+  readonly usage: (before?: number) => Usage
   /** Whether both times have been the same so far. */
   readonly isIdentity: () => boolean
   /** Seconds of the conversation at which something that begins at these seconds begins. */
@@ -98,7 +99,16 @@ export const make = (sampleRate: number): Timeline => {
     },
     injected: (count, now) => add(count, reached, false, now),
     seconds: () => samples / sampleRate,
-    usage: () => ({ audioSeconds: offeredSamples / sampleRate, injectedSeconds: (samples - offeredSamples) / sampleRate }),
+    usage: (before = Number.POSITIVE_INFINITY) => {
+      const end = Math.min(samples, Math.max(0, Math.round(before * sampleRate)))
+      let wide = offeredSamples
+      for (let at = segments.length - 1; at >= 0; at--) {
+        const segment = segments[at]
+        if (segment === undefined || segment.to <= end) break
+        if (segment.wide) wide -= segment.to - Math.max(segment.from, end)
+      }
+      return { audioSeconds: wide / sampleRate, injectedSeconds: (end - wide) / sampleRate }
+    },
     isIdentity: () => segments.length === 0 || (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
     start: (seconds) => {
       const sample = seconds * sampleRate

@@ -12,6 +12,8 @@ import { file, lines, path, real, run, simulate, start, wav } from "../support/c
 const events = (stdout: string): ReadonlyArray<unknown> =>
   stdout.trimEnd().split("\n").slice(1).flatMap((line) => {
     const { id: _id, receivedAt: _at, requestId: _request, ...event } = JSON.parse(line)
+    // what was on its way when a call broke is a matter of moments
+    if (event.type === "Disconnected") return [{ ...event, usage: undefined }]
     // of Updates a slow consumer gets the latest
     return event.type === "Update" ? [] : [event]
   })

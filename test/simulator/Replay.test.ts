@@ -416,8 +416,13 @@ const faultOf = (flag: string): Fault.Fault => Result.getOrThrowWith(Fault.fromF
 
 const assertSame = (again: Outcome, first: Outcome, flag: string, content: boolean): void => {
   // a server that does not read stops a little earlier, see Replay, and so does its client
-  const timed = (outcome: Outcome): Outcome => (flag.startsWith("stop-reading") ? { ...outcome, times: [] } : outcome)
-  assert.deepStrictEqual(essence(timed(again), content), essence(timed(first), content))
+  const timed = (outcome: Outcome): Outcome => ({
+    ...outcome,
+    times: [],
+    events: outcome.events.map((event) => (event.type === "Disconnected" ? { ...event, usage: { audioSeconds: 0, injectedSeconds: 0 } } : event))
+  })
+  const compared = (outcome: Outcome): unknown => essence(flag.startsWith("stop-reading") ? timed(outcome) : outcome, content)
+  assert.deepStrictEqual(compared(again), compared(first))
 }
 
 describe("a captured call, replayed", () => {
