@@ -3,7 +3,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -11,73 +10,9 @@ import * as FakeTransport from "../src/FakeTransport.ts"
 import * as FluxError from "../src/FluxError.ts"
 import type { FluxEvent } from "../src/FluxEvent.ts"
 import * as FluxSession from "../src/FluxSession.ts"
-import * as FluxSettings from "../src/FluxSettings.ts"
+import { atCloseStream, audioTimes, chunk, collect, entries, errorOf, fork, polite, quiet, reasonOf, settings, settingsOf, start, steps, summary, update, withPeer } from "./support/session.ts"
 import { connected, turnInfo } from "./support/wire.ts"
 
-const settingsOf = (patch: FluxSettings.SettingsPatch = {}): FluxSettings.Settings =>
-  Result.getOrThrow(FluxSettings.resolve(FluxSettings.defaults, patch))
-const settings = settingsOf()
-const chunk = (millis: number): Uint8Array => new Uint8Array(32 * millis)
-const start = turnInfo({ event: "StartOfTurn", transcript: "hello" })
-const update = turnInfo({ event: "Update", transcript: "hello there", end: 0.48 })
-
-/** A server that says Connected, opens a turn at the first audio, and ends cleanly at CloseStream. */
-const polite: FakeTransport.Peer = {
-  opened: (server) => server.say(connected),
-  received: (frame, server) =>
-    frame.dataType === "UTF8" ? server.end : Effect.andThen(server.say(start), server.say(update))
-}
-/** The same, but it opens no turn. */
-const quiet: FakeTransport.Peer = {
-  ...polite,
-  received: (frame, server) => (frame.dataType === "UTF8" ? server.end : Effect.void)
-}
-/** Opens a turn at the first audio, and then does as told at CloseStream. */
-const atCloseStream = (then: (server: FakeTransport.Server) => Effect.Effect<void, FluxError.FluxError>): FakeTransport.Peer => ({
-  ...polite,
-  received: (frame, server) =>
-    frame.dataType === "UTF8" ? then(server) : Effect.andThen(server.say(start), server.say(update))
-})
-const withPeer = (peer: FakeTransport.Peer) => Effect.provide(FakeTransport.layerPeer(() => peer))
-
-const entries = Effect.flatMap(FakeTransport.FakeTransport, (fake) => fake.entries)
-/** What reached the server, without the audio: `open`, `text CloseStream`, `end`, `disconnect Success`. */
-const steps = Effect.map(entries, (all) =>
-  all.flatMap((entry) =>
-    entry.what === "audio" || entry.what === "open" ? (entry.what === "open" ? ["open"] : []) : [
-      `${entry.what} ${entry.what === "text" ? JSON.parse(entry.detail).type : entry.detail}`.trim()
-    ]
-  ))
-const audioTimes = Effect.map(entries, (all) => all.filter((entry) => entry.what === "audio").map((entry) => entry.at))
-
-const summary = (event: FluxEvent): string => {
-  switch (event.type) {
-    case "EndOfTurn":
-      return `EndOfTurn ${event.turn} ${event.ending}: ${event.transcript}`
-    case "StartOfTurn":
-    case "Update":
-      return `${event.type} ${event.turn}: ${event.transcript}`
-    case "Warning":
-      return `Warning ${event.code}`
-    default:
-      return event.type
-  }
-}
-
-/** Runs a session whose events are collected; the outcome tells them and how the stream ended. */
-const collect = <E, R>(stream: Stream.Stream<FluxEvent, E, R>) =>
-  Effect.gen(function*() {
-    const seen: Array<string> = []
-    const exit = yield* Effect.exit(Stream.runForEach(stream, (event) => Effect.sync(() => void seen.push(summary(event)))))
-    return { seen, exit }
-  })
-
-const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
-const errorOf = (exit: Exit.Exit<unknown, unknown>): FluxError.FluxError | undefined => {
-  const error = Exit.findErrorOption(exit)
-  return error._tag === "Some" && error.value instanceof FluxError.FluxError ? error.value : undefined
-}
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => errorOf(exit)?.reason
 const options = { settings, id: "call" }
 
 describe("FluxSession: bounds", () => {

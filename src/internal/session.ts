@@ -134,7 +134,8 @@ export const make = (options: {
   let closeSent = false
   let scopeClosed = false
   let muted = false
-  let openedAt = now()
+  /** When the session came to where it is: opening, accepted, ready; ms. */
+  let stageBegan = now()
   let reportedBytes = 0
 
   const stage = (): FluxError.Stage =>
@@ -225,7 +226,8 @@ export const make = (options: {
     Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
     changes.start()
     telemetry.sessionsOpen.modifyUnsafe(1, context)
-    telemetry.connect.connected.updateUnsafe((now() - openedAt) / 1000, context)
+    telemetry.connect.connected.updateUnsafe((now() - stageBegan) / 1000, context)
+    stageBegan = now()
     return Effect.andThen(
       emit({ type: "Connected", at: now(), requestId, variant }),
       Effect.logInfo("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) })
@@ -400,7 +402,7 @@ export const make = (options: {
           keepAlive.run({
             clock,
             interval: () => millis("keepAliveInterval"),
-            sentAt: writer.sentAt,
+            sentAt: () => Math.max(writer.sentAt(), stageBegan),
             idle: () => status === "ready" && !progress.turnOpen() && idle(),
             send: () => outbox.inject(oneSample)
           }),
@@ -415,7 +417,7 @@ export const make = (options: {
   // --- the life of the session
 
   const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    openedAt = now()
+    stageBegan = now()
     const { disconnectTimeout, openTimeout } = changes.settings()
     const opening = transport.open(FluxSettings.query(options.settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
     const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(openTimeout) })
@@ -425,8 +427,8 @@ export const make = (options: {
     ).pipe(Effect.withSpan(telemetry.spanNames.connectOpen))
     connection = opened
     status = "accepted"
-    telemetry.connect.open.updateUnsafe((now() - openedAt) / 1000, context)
-    openedAt = now()
+    telemetry.connect.open.updateUnsafe((now() - stageBegan) / 1000, context)
+    stageBegan = now()
     yield* Effect.annotateCurrentSpan({ "flux.request_id": opened.requestId })
     return yield* firstOf<Ending, FluxError.FluxError, never>(
       [read(opened), write(opened), watch, writer.deadline],
