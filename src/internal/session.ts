@@ -220,18 +220,17 @@ export const make = (options: {
   }
 
   const onConnected = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
-    status = "ready"
-    watchdog.turnOpen(progress.turnOpen())
     const { requestId, variant } = to
-    Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
-    changes.start()
+    status = "ready"
     telemetry.sessionsOpen.modifyUnsafe(1, context)
     telemetry.connect.connected.updateUnsafe((now() - stageBegan) / 1000, context)
     stageBegan = now()
-    return Effect.andThen(
-      emit({ type: "Connected", at: now(), requestId, variant }),
-      Effect.logInfo("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) })
-    )
+    watchdog.turnOpen(progress.turnOpen())
+    const told = emit({ type: "Connected", at: stageBegan, requestId, variant })
+    changes.start()
+    // last, as the writer and the watchers begin right here
+    Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
+    return Effect.andThen(told, Effect.logInfo("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) }))
   }
 
   const onText = (text: string): Effect.Effect<void, FluxError.FluxError> => {
