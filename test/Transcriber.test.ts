@@ -178,21 +178,6 @@ describe("Transcriber", () => {
       ])
     }).pipe(Effect.provide(layer({ script }, { eotThreshold: 0.6, tag: ["a"] }))))
 
-  it.effect("endTurn sends ForceEndTurn only where the endpoint takes it", () =>
-    Effect.gen(function*() {
-      const ask = Effect.gen(function*() {
-        const transcriber = yield* Transcriber.Transcriber
-        const conversation = yield* transcriber.open()
-        yield* conversation.endTurn
-        yield* TestClock.adjust(0)
-        return (yield* (yield* FakeTransport.FakeTransport).entries).filter((entry) => entry.what === "text")
-      }).pipe(Effect.scoped)
-      const error = yield* Effect.flip(ask.pipe(Effect.provide(layer())))
-      assert.deepInclude(error.reason, { _tag: "UnsupportedByEndpoint", feature: "ForceEndTurn" })
-      const sent = yield* ask.pipe(Effect.provide(layer({ script, profile: "hosted-2026-09" })))
-      assert.deepStrictEqual(sent.map((entry) => entry.detail), [`{"type":"ForceEndTurn"}`])
-    }))
-
   it.effect("raw messages come along only when asked for", () =>
     Effect.gen(function*() {
       const transcriber = yield* Transcriber.Transcriber

@@ -206,16 +206,17 @@ export const make = (options: {
   const onTurnInfo = (info: FluxMessage.TurnInfo, text: string): Effect.Effect<void, FluxError.FluxError> => {
     const at = now()
     progress.take(info)
-    watchdog.turnOpen(progress.turnOpen() && status === "ready")
     telemetry.behind.updateUnsafe(behindSeconds(), context)
     reportBytes(outbox.bytes())
     if (info.event === "EndOfTurn") {
       const sentAt = timeline.sentAt(info.audio_window_end)
       if (sentAt !== undefined) telemetry.turnLatency.updateUnsafe((at - sentAt) / 1000, context)
-      endTurn.ended()
     }
     const told = emit({ type: "Message", at, message: placed(info), text })
     timeline.forget(info.audio_window_start, info.audio_window_end)
+    // who waits for these begins right here
+    watchdog.turnOpen(progress.turnOpen() && status === "ready")
+    if (info.event === "EndOfTurn") endTurn.ended()
     return told
   }
 
@@ -254,9 +255,11 @@ export const make = (options: {
         return Effect.sync(() => changes.onSuccess(message))
       case "ConfigureFailure":
         return Effect.sync(() => changes.onFailure(message))
-      case "Warning":
+      case "Warning": {
+        const told = emit({ type: "Message", at: now(), message, text })
         if (message.code === noActiveTurn) endTurn.ended()
-        return emit({ type: "Message", at: now(), message, text })
+        return told
+      }
       default:
         return emit({ type: "Message", at: now(), message, text })
     }
