@@ -25,9 +25,8 @@ export const feed = <E, R>(
     Effect.gen(function*() {
       const source = yield* Deferred.make<void, E | FluxError>()
       const send = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
-        Effect.catch(session.send(pcm), (error) =>
-          // a session that has failed says so itself, and takes this fiber along
-          error.reason._tag === "BufferOverflow" && error.reason.buffer === "audio" ? Effect.fail(error) : Effect.never)
+        // a session that has failed says so itself, and takes this fiber along
+        Effect.catchIf(session.send(pcm), (error) => !isRefused(error), () => Effect.never)
       yield* Stream.runForEach(audio, send).pipe(
         Effect.onExit((exit) => Effect.andThen(session.endAudio, Deferred.done(source, exit))),
         Effect.forkScoped
@@ -40,3 +39,6 @@ export const feed = <E, R>(
       )
     })
   )
+
+/** The session lives, and did not take this audio. */
+const isRefused = ({ reason }: FluxError): boolean => reason._tag === "BufferOverflow" && reason.buffer === "audio"

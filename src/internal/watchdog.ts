@@ -56,7 +56,7 @@ export const make = (options: WatchdogOptions): Watchdog => {
       injected = 0
     }
     const left = offeredAt + options.patience() - now
-    if (left > 0) return Effect.raceFirst(Effect.sleep(left), change)
+    if (left > 0) return Effect.timeoutOption(change, left)
     if (!options.idle()) return Effect.sleep(frameMillis)
     if (injected + frameMillis > options.cap()) {
       open.closeUnsafe()
