@@ -231,7 +231,7 @@ export const make = (options: {
     changes.start()
     // last, as the writer and the watchers begin right here
     Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
-    return Effect.andThen(told, Effect.logInfo("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) }))
+    return Effect.andThen(told, Effect.logDebug("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) }))
   }
 
   const onText = (text: string): Effect.Effect<void, FluxError.FluxError> => {
@@ -463,7 +463,7 @@ export const make = (options: {
     if (to !== undefined && wasReady) {
       sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
       telemetry.sessionsOpen.modifyUnsafe(-1, context)
-      yield* Effect.logInfo("Disconnected from Flux", { requestId: to.requestId })
+      yield* Effect.logDebug("Disconnected from Flux", { requestId: to.requestId })
     }
     reportBytes(0)
     status = "ended"
