@@ -175,8 +175,9 @@ export const make = (options: {
     },
     onSuccess: (message) => {
       const out = inFlight
-      // what an older bundle does not tell is as it was asked for
-      const echo = echoed(message, { ...confirmed, ...pick(out?.active ?? confirmed, out?.keys ?? []) })
+      // nobody waits for it, and nothing is uncertain
+      if (out === undefined && uncertain.size === 0) return
+      const echo = echoed(message, confirmed, out?.active ?? confirmed)
       if (out !== undefined && out.keys.some((key) => !same(key, echo[key], out.active[key]))) return
       const news = out?.keys ?? differing(confirmed, echo)
       const wantsMore = differing(confirmed, wanted)
@@ -184,7 +185,7 @@ export const make = (options: {
       uncertain = new Set()
       inFlight = undefined
       if (out === undefined) {
-        // a late answer tells what is in force, whatever was thought of it
+        // the late answer to one that was given up tells what is in force
         wanted = { ...wanted, ...pick(echo, news.filter((key) => !wantsMore.includes(key))) }
       }
       if (news.length > 0) told.applied(news)
@@ -242,16 +243,20 @@ const messageOf = (which: ReadonlyArray<Key>, active: Active): FluxMessage.Confi
   }
 }
 
-/** What Flux says is in force; what it does not tell is as it was. */
-const echoed = ({ keyterms, language_hints, numerals, thresholds }: FluxMessage.ConfigureSuccess, before: Active): Active => {
+/** What Flux says is in force. Not every bundle tells of hints and numerals: then they are as they were asked for. */
+const echoed = (
+  { keyterms, language_hints, numerals, thresholds }: FluxMessage.ConfigureSuccess,
+  before: Active,
+  asked: Active
+): Active => {
   const eager = thresholds.eager_eot_threshold
   return {
     eotThreshold: thresholds.eot_threshold ?? before.eotThreshold,
     ...(eager == null ? {} : { eagerEotThreshold: eager }),
     eotTimeoutMs: thresholds.eot_timeout_ms ?? before.eotTimeoutMs,
     keyterm: keyterms,
-    languageHints: language_hints == null ? before.languageHints : baseLanguages(language_hints),
-    numerals: numerals ?? before.numerals
+    languageHints: language_hints == null ? asked.languageHints : baseLanguages(language_hints),
+    numerals: numerals ?? asked.numerals
   }
 }
 
