@@ -117,8 +117,12 @@ const play = Effect.fnUntraced(function*(script: Script, witness: peers.Witness)
         const { eotTimeoutMs: _, ...rest } = current
         const wanted = { ...rest, eotThreshold: step.eot, ...(step.timeout === 0 ? {} : { eotTimeoutMs: step.timeout }) }
         if (script.profile === "hosted-2026-09") lastEot = step.eot
-        // these outlive the user's own fiber
-        updates.push(yield* Effect.forkDetach(Effect.exit(session.update(wanted)), { startImmediately: true }))
+        // within its bound, that of opening, and that of one before it; it outlives the user's own fiber
+        const bounded = Effect.timeoutOrElse(Effect.exit(session.update(wanted)), {
+          duration: "45 seconds",
+          orElse: () => Effect.die("an update takes too long")
+        })
+        updates.push(yield* Effect.forkDetach(bounded, { startImmediately: true }))
         break
       }
       case "endTurn":

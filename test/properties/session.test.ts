@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import { type Outcome, run } from "./run.ts"
 import { Script } from "./script.ts"
@@ -107,6 +108,10 @@ const silence = ({ witness }: Outcome): void => {
   })
 }
 
+/** One that takes what comes, and ends when it is told to; it may well be mute. */
+const isPolite = ({ accepts, closes, connects, takes }: Script): boolean =>
+  accepts >= 0 && connects >= 0 && closes.then === "end" && takes.every(({ blocks, breaks }) => blocks === 0 && breaks === "no")
+
 const invariants = (script: Script, outcome: Outcome): void => {
   const { ending, entries, events, finished, lastEot, settings, updates, witness } = outcome
   const complete = ending !== undefined
@@ -126,6 +131,11 @@ const invariants = (script: Script, outcome: Outcome): void => {
       entries.flatMap(({ what, detail }) => (what === "end" || what === "disconnect" || detail.includes("CloseStream") ? [what] : [])),
       script.hangs.released ? ["text", "end"] : ["text", "end", "disconnect"]
     )
+  }
+  // a server that does nothing wrong is told well, and so is its end
+  if (finished !== undefined && isPolite(script)) {
+    const reason = Option.getOrUndefined(Exit.findErrorOption(finished))?.reason._tag
+    if (reason !== undefined && reason !== "Stalled") assert.fail(`${reason}, although the server did nothing wrong`)
   }
   // a connection that refuses to be freed is left behind
   assert.strictEqual(entries.filter(({ what }) => what === "disconnect").length, script.hangs.released ? 0 : 1)
