@@ -58,7 +58,7 @@ export interface Outbox {
   readonly finish: () => void
   /** Every `send`, waiting or to come, fails with this. */
   readonly fail: (error: FluxError) => void
-  /** Bytes waiting, in whole samples. */
+  /** Bytes waiting, in whole samples; what nobody offered comes on top of the limit. */
   readonly bytes: () => number
   /** The same without what is held. */
   readonly bytesToTake: () => number
@@ -91,7 +91,9 @@ export const make = (options: {
   /** Frames behind a hold; undefined where nothing is held. */
   let held: Array<Placed> | undefined
   let heldBytes = 0
+  /** Bytes of frames: all of them, and those that somebody offered, which are what the limit is about. */
   let queued = 0
+  let queuedOffers = 0
   /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
   let offset = 0
   let dropped: Array<Range> = []
@@ -110,14 +112,19 @@ export const make = (options: {
   const bytes = (): number => queued + partial()
   const limit = (): number => options.limit() - (options.limit() % sampleBytes)
   /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
-  const space = (): number => limit() - queued - framer.pending()
+  const space = (): number => limit() - queuedOffers - framer.pending()
   const hasFrame = (): boolean => head < frames.length
   /** Audio whose sender still waits at the door was offered before the end. */
   const finished = (): boolean => finishing && waiting === 0
 
+  /** A frame more, or with -1 one less. */
+  const count = ({ bytes, position }: Placed, sign: 1 | -1): void => {
+    queued += sign * bytes.length
+    if (position !== undefined) queuedOffers += sign * bytes.length
+  }
   const enqueue = (frame: Placed, to: Array<Placed>): void => {
     to.push(frame)
-    queued += frame.bytes.length
+    count(frame, 1)
     if (to === held) heldBytes += frame.bytes.length
   }
   /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
@@ -136,7 +143,7 @@ export const make = (options: {
       frames = frames.slice(head)
       head = 0
     }
-    queued -= frame.bytes.length
+    count(frame, -1)
     wakeSender?.()
     return frame
   }
@@ -184,36 +191,26 @@ export const make = (options: {
       at >= from && position !== undefined && (any || !precious({ from: position, to: position + bytes.length / sampleBytes })))
   const dropFrom = (list: Array<Placed>, at: number): void => {
     for (const frame of list.splice(at, 1)) {
-      queued -= frame.bytes.length
+      count(frame, -1)
       if (list === held) heldBytes -= frame.bytes.length
       drop(frame)
     }
   }
-  const dropOldest = (): boolean => {
+  const dropOldest = (): void => {
     for (const any of [false, true]) {
       const at = oldest(frames, head, any)
-      if (at >= 0) {
-        dropFrom(frames, at)
-        return true
-      }
+      if (at >= 0) return dropFrom(frames, at)
       const behind = held === undefined ? -1 : oldest(held, 0, any)
-      if (held !== undefined && behind >= 0) {
-        dropFrom(held, behind)
-        return true
-      }
+      if (held !== undefined && behind >= 0) return dropFrom(held, behind)
     }
-    return false
   }
   const pushIn = (pcm: Uint8Array): void => {
     let rest = pcm
     while (rest.length > 0) {
-      if (space() <= 0 && !dropOldest()) {
-        // only what nobody offered is in the way: a frame more does not matter
-        put(rest)
-        return
-      }
+      // the limit holds a frame, so without one to drop there is room
+      if (space() <= 0) dropOldest()
       const fits = Math.max(0, space())
-      if (fits > 0) put(rest.subarray(0, fits))
+      put(rest.subarray(0, fits))
       rest = rest.subarray(fits)
     }
   }
@@ -322,7 +319,7 @@ export const make = (options: {
       if (drained || failure !== undefined) return false
       frames = [frame, ...frames.slice(head)]
       head = 0
-      queued += frame.bytes.length
+      count(frame, 1)
       wakeWriter?.()
       return true
     },
