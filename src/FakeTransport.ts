@@ -167,17 +167,26 @@ const meet = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => released)
   yield* accept
   const queue = yield* Queue.unbounded<string, FluxError.FluxError | Cause.Done>()
+  /** Fails once the connection is broken, or freed. */
+  const broken = Deferred.makeUnsafe<never, FluxError.FluxError>()
+  const breakWith = (reason: FluxError.Reason): Effect.Effect<void> =>
+    Effect.asVoid(Deferred.fail(broken, FluxError.make(reason, "streaming")))
+  yield* Effect.addFinalizer(() => breakWith(new FluxError.ConnectionLost({ detail: "it was closed" })))
   const server: Server = {
     say: (text) => Effect.sync(() => void Queue.offerUnsafe(queue, text)),
     end: Effect.asVoid(Queue.end(queue)),
-    fail: (reason) => Effect.asVoid(Queue.fail(queue, FluxError.make(reason, "streaming")))
+    fail: (reason) => Effect.andThen(Queue.fail(queue, FluxError.make(reason, "streaming")), breakWith(reason))
   }
   if (opened !== undefined) yield* Effect.forkScoped(opened(server), { startImmediately: true })
   return {
     requestId: requestIdOf(session),
     variant,
     messages: Stream.fromQueue(queue),
-    send: (frame) => (received === undefined ? Effect.void : received(frame, server)),
+    send: (frame) =>
+      Effect.suspend(() => {
+        if (Deferred.isDoneUnsafe(broken)) return Deferred.await(broken)
+        return received === undefined ? Effect.void : Effect.raceFirst(received(frame, server), Deferred.await(broken))
+      }),
     end: Effect.suspend(() => (ended === undefined ? Effect.void : ended(server)))
   }
 })

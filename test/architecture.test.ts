@@ -14,7 +14,7 @@ const lines: ReadonlyArray<{ readonly name: string; readonly files: RegExp; read
   { name: "session", files: /^(FluxSession|internal\/(session|openSession|callSettings))\.ts$/, packages: /^effect\// },
   { name: "conversations", files: /^Transcriber\.ts$/, packages: /^effect\// },
   { name: "simulator's model", files: /^simulator\/(?!SimulatorServer|server\/)[\w/]+\.ts$/, packages: /^effect\// },
-  { name: "transports", files: /^(Capture|FakeTransport|SageMakerTransport|sagemaker\/\w+)\.ts$/, packages: /^effect\/|^@aws-sdk\/|^@smithy\/|^node:/ },
+  { name: "transports", files: /^(Capture|FakeTransport|SageMakerTransport|TransportContract|sagemaker\/\w+)\.ts$/, packages: /^effect\/|^@aws-sdk\/|^@smithy\/|^node:/ },
   { name: "Node", files: /^(AudioFile|Observability|simulator\/(SimulatorServer|server\/\w+)|internal\/wav\w+)\.ts$/, packages: /^effect\/|^node:|^wavefile$|^selfsigned$|^@effect\/platform-node\// },
   { name: "command", files: /^cli\/\w+\.ts$/, packages: /^effect\/|^node:|^@effect\/platform-node\// },
   { name: "entry points", files: /^(bin|index)\.ts$/, packages: /^effect\/|^node:fs$|^@effect\/platform-node\// }

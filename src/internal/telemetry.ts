@@ -1,4 +1,7 @@
-/** Names of metrics and spans, and the metrics themselves; public by way of Observability. */
+/**
+ * Names of metrics and spans, and the metrics themselves; public by way of Observability. Counters are incremental: only
+ * then does OTLP call them monotonic, and a collector make rates of them.
+ */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 
@@ -32,6 +35,14 @@ export const RecordTranscripts: Context.Reference<boolean> = Context.Reference("
   defaultValue: () => false
 })
 
+/** What every span of a conversation says. */
+export const spanAttributes = (call: { readonly id: string; readonly model: string }): Readonly<Record<string, string>> => ({
+  "gen_ai.operation.name": "speech_to_text",
+  "gen_ai.provider.name": "deepgram",
+  "gen_ai.request.model": call.model,
+  "gen_ai.conversation.id": call.id
+})
+
 const seconds = [0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30]
 
 /** Sessions that Flux has said Connected to, and that are not over. */
@@ -60,6 +71,7 @@ export const turnLatency = Metric.histogram(metricNames.turnLatency, {
 
 const audioSeconds = Metric.counter(metricNames.audioSeconds, {
   description: "Audio sent; injected is silence of this client",
+  incremental: true,
   attributes: { unit: "s" }
 })
 /** By who made it. */
@@ -68,7 +80,11 @@ export const audio = {
   injected: Metric.withAttributes(audioSeconds, { injected: "true" })
 }
 
-const messages = Metric.counter(metricNames.messages, { description: "Messages of Flux", attributes: { unit: "{message}" } })
+const messages = Metric.counter(metricNames.messages, {
+  description: "Messages of Flux",
+  incremental: true,
+  attributes: { unit: "{message}" }
+})
 /** By type, and a TurnInfo by its event; what is not known counts as one. */
 export const message = Object.fromEntries(
   [
@@ -100,6 +116,10 @@ export const behind = Metric.histogram(metricNames.behindSeconds, {
   attributes: { unit: "s" }
 })
 
-const errors = Metric.counter(metricNames.errors, { description: "Sessions that failed", attributes: { unit: "{error}" } })
-/** By the tag of the reason. */
+const errors = Metric.counter(metricNames.errors, {
+  description: "Sessions that failed",
+  incremental: true,
+  attributes: { unit: "{error}" }
+})
+/** By the tag of the reason; `Defect` where something broke that should not. */
 export const errorsBy = (reason: string): Metric.Counter<number> => Metric.withAttributes(errors, { reason })
