@@ -176,9 +176,9 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
     peer: (far) => keeping(far),
     holds: Effect.fnUntraced(function*({ far, fail, transport }) {
       const { requestId, variant } = yield* transport.open(query)
-      if (far.queries[0] !== query) yield* fail(query, String(far.queries[0]))
-      if (typeof requestId !== "string") yield* fail("a request id", typeof requestId)
-      if (variant !== undefined && typeof variant !== "string") yield* fail("a variant or none", typeof variant)
+      if (far.queries[0] !== query) return yield* fail(query, String(far.queries[0]))
+      if (typeof requestId !== "string") return yield* fail("a request id", typeof requestId)
+      if (variant !== undefined && typeof variant !== "string") return yield* fail("a variant or none", typeof variant)
     })
   },
   {
@@ -192,7 +192,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
     holds: Effect.fnUntraced(function*({ fail, transport }) {
       const messages = yield* read(yield* transport.open(query), spoken.length)
       for (const [at, message] of spoken.entries()) {
-        if (messages[at] !== message) yield* fail(`message ${at} of ${message.length} characters`, `it was ${messages[at]?.length ?? "not there"}`)
+        if (messages[at] !== message) return yield* fail(`message ${at} of ${message.length} characters`, `it was ${messages[at]?.length ?? "not there"}`)
       }
     })
   },
@@ -207,7 +207,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* Deferred.await(far.reached)
       yield* settle
       const messages = yield* read(connection, 3)
-      if (messages.join() !== "a,b,c") yield* fail("a,b,c", messages.join())
+      if (messages.join() !== "a,b,c") return yield* fail("a,b,c", messages.join())
     })
   },
   {
@@ -216,8 +216,8 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
     holds: Effect.fnUntraced(function*({ fail, transport }) {
       const connection = yield* transport.open(query)
       const exit = yield* Effect.exit(Stream.runCollect(connection.messages))
-      if (!Exit.isSuccess(exit)) yield* fail("a good end", describe(exit))
-      else if (exit.value.join() !== "a") yield* fail("a", exit.value.join())
+      if (!Exit.isSuccess(exit)) return yield* fail("a good end", describe(exit))
+      else if (exit.value.join() !== "a") return yield* fail("a", exit.value.join())
     })
   },
   {
@@ -234,8 +234,8 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* settle
       yield* Effect.exit(connection.send(text("break")))
       const exit = yield* Fiber.join(reading)
-      if (seen.join() !== "a,b") yield* fail("a,b", seen.join())
-      if (!isFluxError(exit)) yield* fail("a FluxError", describe(exit))
+      if (seen.join() !== "a,b") return yield* fail("a,b", seen.join())
+      if (!isFluxError(exit)) return yield* fail("a FluxError", describe(exit))
     })
   },
   {
@@ -244,7 +244,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       keeping(far, { accept: Effect.fail(FluxError.make(new FluxError.Rejected({ detail: "on purpose" }), "open")) }),
     holds: Effect.fnUntraced(function*({ fail, transport }) {
       const exit = yield* Effect.exit(transport.open(query))
-      if (!isFluxError(exit)) yield* fail("a FluxError", describe(exit))
+      if (!isFluxError(exit)) return yield* fail("a FluxError", describe(exit))
     })
   },
   {
@@ -268,7 +268,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* Deferred.await(far.bodyEnded)
       for (const [at, frame] of frames.entries()) {
         const came = far.frames[at]
-        if (!same(frame, came)) yield* fail(`${frame.dataType} of ${frame.bytes.length} bytes`, `frame ${at} was ${came?.dataType} of ${came?.bytes.length}`)
+        if (!same(frame, came)) return yield* fail(`${frame.dataType} of ${frame.bytes.length} bytes`, `frame ${at} was ${came?.dataType} of ${came?.bytes.length}`)
       }
     })
   },
@@ -287,7 +287,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* Deferred.await(far.bodyEnded)
       const values = far.frames.map(({ bytes }) => bytes[0]).join()
       const expected = Array.from({ length: 20 }, (_, at) => at + 1).join()
-      if (values !== expected) yield* fail(expected, values)
+      if (values !== expected) return yield* fail(expected, values)
     })
   },
   {
@@ -298,7 +298,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       for (let at = 0; at < 50; at++) yield* connection.send(audio(2560, at))
       yield* connection.end
       const before = yield* Deferred.await(far.bodyEnded)
-      if (before !== 50) yield* fail("50 frames before the end", `${before} were`)
+      if (before !== 50) return yield* fail("50 frames before the end", `${before} were`)
     })
   },
   {
@@ -308,7 +308,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       const connection = yield* transport.open(query)
       const flood = yield* fork(Effect.exit(Effect.repeat(connection.send(audio(bulk, 1)), { times: maxTaken / bulk })))
       yield* settle
-      if (flood.pollUnsafe() !== undefined) yield* fail(`a sender that waits before ${maxTaken} bytes`, describe(yield* Fiber.join(flood)))
+      if (flood.pollUnsafe() !== undefined) return yield* fail(`a sender that waits before ${maxTaken} bytes`, describe(yield* Fiber.join(flood)))
       yield* Fiber.interrupt(flood)
     })
   },
@@ -321,7 +321,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* server.fail(new FluxError.ConnectionLost({ detail: "broken on purpose" }))
       yield* Effect.exit(Stream.runDrain(connection.messages))
       const exit = yield* Effect.exit(connection.send(audio(2560, 1)))
-      if (!isFluxError(exit)) yield* fail("a FluxError", describe(exit))
+      if (!isFluxError(exit)) return yield* fail("a FluxError", describe(exit))
     })
   },
   ...(["nobody does anything", "somebody waits for a message", "somebody waits to send"] as const).map((state): Obligation => ({
@@ -344,7 +344,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       if (waiting === undefined) return
       yield* settle
       // a sender must learn of it; a reader is its session's, which stops it
-      if (waiting.pollUnsafe() === undefined && state === "somebody waits to send") yield* fail("a sender that fails", "it waits on")
+      if (waiting.pollUnsafe() === undefined && state === "somebody waits to send") return yield* fail("a sender that fails", "it waits on")
       yield* Fiber.interrupt(waiting)
     })
   })),
@@ -367,7 +367,7 @@ const obligations = (settle: Effect.Effect<void>): ReadonlyArray<Obligation> => 
       yield* connection.end
       yield* Deferred.await(far.bodyEnded)
       yield* Fiber.interrupt(sending)
-      if (messages.join() !== "hello") yield* fail("hello", messages.join())
+      if (messages.join() !== "hello") return yield* fail("hello", messages.join())
     })
   }
 ]
