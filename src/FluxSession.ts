@@ -28,7 +28,7 @@ export type { Buffered, Finish, Status } from "./internal/session.ts"
 export const open: (
   settings: FluxSettings.Settings,
   options: SessionOptions
-) => Effect.Effect<FluxSession, FluxError.FluxError, Scope.Scope | FluxTransport> = Effect.fn("FluxSession.open")(
+) => Effect.Effect<FluxSession, FluxError.FluxError, Scope.Scope | FluxTransport> = Effect.fnUntraced(
   function*(settings: FluxSettings.Settings, options: SessionOptions) {
     return yield* openSession(yield* FluxTransport, settings, options)
   }

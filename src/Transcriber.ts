@@ -81,7 +81,8 @@ export const make: Effect.Effect<Transcriber["Service"], never, FluxTransport | 
     })
 
     return Transcriber.of({
-      open: Effect.fn("Transcriber.open")((options: CallOptions = {}) => opened(options)),
+      // the conversation has a span of its own, as long as it lives
+      open: (options = {}) => opened(options),
       transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio)))
     })
   }

@@ -79,7 +79,7 @@ const writtenDown = (error: unknown): string =>
   [String(error), JSON.stringify(error), inspect(error, { depth: 20, showHidden: true }), Cause.pretty(Cause.fail(error))].join("\n")
 const assertSecret = (error: unknown, call?: bare.Call): void => {
   const shown = writtenDown(error)
-  const secrets = [credentials.secretAccessKey, credentials.sessionToken, query, "Ahornstrasse"]
+  const secrets = [credentials.accessKeyId, credentials.secretAccessKey, credentials.sessionToken, query, "Ahornstrasse"]
   if (call !== undefined) secrets.push(seedOf(call.headers))
   for (const secret of secrets) assert.notInclude(shown, secret)
   assert.notMatch(shown, /authorization|x-amz-security-token|\$response/i)
@@ -762,7 +762,7 @@ describe("SageMakerTransport refusals", () => {
       const said = [
         `The request signature we calculated does not match.\n\nThe Canonical String should have been 'POST\n/\nx-amz-security-token:${credentials.sessionToken}'`,
         `Value '${query}' at 'modelQueryString' failed to satisfy constraint`,
-        `Value '${decodeURIComponent(query)}' failed, with token ${credentials.sessionToken} and ${credentials.secretAccessKey}`
+        `Value '${decodeURIComponent(query)}' failed, with token ${credentials.sessionToken} and ${credentials.secretAccessKey} of ${credentials.accessKeyId}`
       ]
       for (const message of said) {
         const server = yield* bare.serve({

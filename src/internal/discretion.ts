@@ -24,29 +24,29 @@ const maxText = 500
 
 /** A new one, that knows these settings. */
 export const make = (settings: Settings): Discretion => {
-  /** By what is looked for, in lower case. */
-  const terms = new Map<string, RegExp>()
+  const terms = new Set<string>()
 
   const learn = (asked: Settings): void => {
     for (const term of [...asked.keyterm, ...asked.tag]) {
       for (const form of term.isWellFormed() ? [term, encode(term)] : [term]) {
-        const key = form.trim().toLowerCase()
+        const trimmed = form.trim()
         // what is asked for again is the newest
-        terms.delete(key)
-        if (key !== "") terms.set(key, wholeWord(key))
+        terms.delete(trimmed)
+        if (trimmed !== "") terms.add(trimmed)
       }
     }
-    for (const key of terms.keys()) {
+    for (const oldest of terms) {
       if (terms.size <= maxTerms) break
-      terms.delete(key)
+      terms.delete(oldest)
     }
   }
 
   const text = (given: string): string => {
     let clean = given.slice(0, maxScanned)
     for (const whole of [asked, decodeURIComponent(asked)]) clean = clean.replaceAll(whole, gap)
-    for (const pattern of terms.values()) clean = clean.replace(pattern, gap)
-    if (given.length > maxScanned || clean.endsWith(gap)) clean = withoutTornTerm(clean, terms.keys())
+    // the longest first: one may be a part of another
+    for (const term of [...terms].toSorted((a, b) => b.length - a.length)) clean = clean.replace(wholeWord(term), gap)
+    if (given.length > maxScanned || clean.endsWith(gap)) clean = withoutTornTerm(clean, terms)
     return clean.length > maxText ? `${clean.slice(0, maxText)}${gap}` : clean
   }
   /** A name, such as a code of Flux, is not looked into: it says what to do. */
@@ -93,7 +93,10 @@ export const make = (settings: Settings): Discretion => {
       case "MalformedFrame":
         return new FluxError.MalformedFrame({ detail: text(given.detail) })
       case "ConnectionLost":
-        return new FluxError.ConnectionLost({ detail: text(given.detail), cause: foreign(given.cause) })
+        return new FluxError.ConnectionLost({
+          detail: text(given.detail),
+          ...(given.cause === undefined ? {} : { cause: foreign(given.cause) })
+        })
       case "ConnectFailed":
         return new FluxError.ConnectFailed({ target: given.target, cause: foreign(given.cause) })
       case "SettingsRefused":
@@ -111,14 +114,16 @@ export const make = (settings: Settings): Discretion => {
 const plainName = /^[\w.:-]{1,100}$/
 
 const wholeWord = (text: string): RegExp =>
-  new RegExp(`(?<![\\p{L}\\p{N}])${text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{L}\\p{N}])`, "giu")
+  new RegExp(`(?<![\\p{L}\\p{N}])${literal(text).replaceAll(/\s+/g, "\\s+")}(?![\\p{L}\\p{N}])`, "giu")
+const literal = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")
 
 /** A text that was cut may end within a term. */
 const withoutTornTerm = (text: string, terms: Iterable<string>): string => {
   const cut = text.endsWith(gap) ? text.slice(0, -gap.length) : text
   const lower = cut.toLowerCase()
   let torn = 0
-  for (const term of terms) {
+  for (const any of terms) {
+    const term = any.toLowerCase()
     for (let length = term.length - 1; length > torn; length--) {
       if (lower.endsWith(term.slice(0, length)) && !/[\p{L}\p{N}]/u.test(lower.at(-length - 1) ?? "")) torn = length
     }

@@ -2,7 +2,7 @@
  * The events of one conversation: signals of its session go in; they are reduced to turns, counted, traced, and wait
  * for the one who listens.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -30,6 +30,8 @@ export interface Sink {
   readonly end: () => void
   /** As `end`, then the stream fails. */
   readonly failCause: (cause: Cause.Cause<FluxError>) => void
+  /** How long Flux took to end the turn that the next signal ends, in seconds; for its span. */
+  readonly latency: (seconds: number) => void
 }
 
 /** See the module. */
@@ -42,6 +44,10 @@ export interface Events {
   readonly size: () => number
   /** The span of the conversation. */
   readonly span: Tracer.AnySpan
+  /** What every span of it says. */
+  readonly attributes: Readonly<Record<string, string>>
+  /** Number of the open turn. */
+  readonly openTurn: () => number | undefined
 }
 
 /** Events of a conversation that lasts as long as the Scope. */
@@ -52,18 +58,18 @@ export const make = Effect.fnUntraced(function*(options: {
 }): Effect.fn.Return<Events, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const tracer = yield* Effect.tracer
-  const context = yield* Effect.context<never>()
   const recordTranscripts = yield* telemetry.RecordTranscripts
-  const attributes = {
-    "gen_ai.operation.name": "speech_to_text",
-    "gen_ai.provider.name": "deepgram",
-    "gen_ai.request.model": options.model,
-    "gen_ai.conversation.id": options.id
-  }
-  const span = yield* Effect.makeSpanScoped(telemetry.spanNames.conversation, { attributes })
+  const attributes = telemetry.spanAttributes(options)
+  const span = yield* Effect.makeSpan(telemetry.spanNames.conversation, { attributes })
+  /** Why the conversation failed; its Scope may close well all the same. */
+  let failure: Cause.Cause<FluxError> | undefined
+  yield* Effect.addFinalizer((exit) =>
+    Effect.sync(() => span.end(clock.currentTimeNanosUnsafe(), failure === undefined ? ofOthers(exit) : Exit.failCause(failure)))
+  )
   const inbox = inboxes.make<FluxEvent, FluxError>({ limit: eventLimit, merge })
   const toEvents = signals.toEvents(options)
   let turn: Tracer.Span | undefined
+  let turnNumber: number | undefined
 
   const startTurn = (number: number, source: signals.Source): void => {
     turn = tracer.span({
@@ -77,6 +83,7 @@ export const make = Effect.fnUntraced(function*(options: {
       sampled: span.sampled
     })
     for (const [key, value] of Object.entries(attributes)) turn.attribute(key, value)
+    turnNumber = number
     turn.attribute("flux.turn", number)
     turn.attribute("flux.session", source.session)
     turn.attribute("flux.request_id", source.requestId())
@@ -92,15 +99,14 @@ export const make = Effect.fnUntraced(function*(options: {
     turn.attribute("flux.audio_seconds", event.usage.audioSeconds)
     turn.attribute("flux.injected_seconds", event.usage.injectedSeconds)
     if (recordTranscripts) turn.attribute("flux.transcript", event.transcript)
-    turn.end(clock.currentTimeNanosUnsafe(), Exit.void)
+    if (event.ending === "lost") turn.attribute("error.type", "lost")
+    turn.end(clock.currentTimeNanosUnsafe(), event.ending === "lost" ? lost : Exit.void)
     turn = undefined
+    turnNumber = undefined
   }
   const observe = (event: FluxEvent, source: signals.Source): void => {
     if (event.type === "StartOfTurn") startTurn(event.turn, source)
     else if (event.type === "EndOfTurn") endTurn(event)
-    if (event.type !== "EndOfTurn" && event.type !== "Disconnected") return
-    telemetry.audio.offered.updateUnsafe(event.usage.audioSeconds, context)
-    telemetry.audio.injected.updateUnsafe(event.usage.injectedSeconds, context)
   }
 
   const add = (signal: signals.Signal, source: signals.Source): void => {
@@ -120,13 +126,28 @@ export const make = Effect.fnUntraced(function*(options: {
       },
       pushLast: (signal) => add(signal, source),
       end: inbox.end,
-      failCause: inbox.failCause
+      failCause: (cause) => {
+        failure = cause
+        inbox.failCause(cause)
+      },
+      latency: (seconds) => turn?.attribute("flux.turn.latency", seconds)
     }),
     stream: inbox.stream,
     size: inbox.size,
-    span
+    span,
+    attributes,
+    openTurn: () => turnNumber
   }
 })
+
+/** The span of the session says why. */
+const lost = Exit.fail("The turn was lost with its session")
+
+/** What the program around a conversation fails with may hold words that were said: its own spans may tell it, this one does not. */
+const ofOthers = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> =>
+  Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
+    ? exit
+    : Exit.fail("The audio failed, or what listens to the events")
 
 /** An Update makes the one before it worthless, unless that would lose the turn's last words; drops in a row are one. */
 const merge = (newer: FluxEvent, last: FluxEvent): FluxEvent | undefined => {

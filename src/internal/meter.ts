@@ -13,6 +13,8 @@ export interface Meter {
 export const make = (context: Context.Context<never>): Meter => {
   let waiting = 0
   let sent: Usage = { audioSeconds: 0, injectedSeconds: 0 }
+  // 0 is something else than no metric at all
+  telemetry.outboxBytes.modifyUnsafe(0, context)
   return {
     report: (outboxBytes, { audioSeconds, injectedSeconds }) => {
       if (outboxBytes !== waiting) telemetry.outboxBytes.modifyUnsafe(outboxBytes - waiting, context)

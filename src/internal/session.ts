@@ -15,9 +15,11 @@ import * as FluxMessage from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxConnection, FluxTransport, Frame } from "../FluxTransport.ts"
 import { attempt, firstOf } from "./bounded.ts"
+import * as discretion from "./discretion.ts"
 import * as endTurns from "./endTurn.ts"
 import { eventLimit, type Events } from "./events.ts"
 import * as keepAlive from "./keepAlive.ts"
+import * as meters from "./meter.ts"
 import * as outboxes from "./outbox.ts"
 import * as progresses from "./progress.ts"
 import * as settingsChanges from "./settingsChange.ts"
@@ -105,6 +107,9 @@ const turnKeptSeconds = 15
 /** Flux's warning that there is no turn to end (protocol 2.5). */
 const noActiveTurn = "FORCE_END_TURN_NO_ACTIVE_TURN"
 
+/** How often what waits and what was sent is reported while Flux says nothing, ms. */
+const reportInterval = 1000
+
 type Ending = "ended" | "drain-timeout"
 
 /** A session that lives while `run` does; `run` never fails, and frees everything when it is interrupted. */
@@ -136,17 +141,20 @@ export const make = (options: {
   let muted = false
   /** When the session came to where it is: opening, accepted, ready; ms. */
   let stageBegan = now()
-  let reportedBytes = 0
 
   const stage = (): FluxError.Stage =>
     status === "opening" ? "open" : status === "accepted" ? "connected" : status === "ready" ? "streaming" : "closing"
   const failure = (reason: FluxError.Reason): FluxError.FluxError =>
     FluxError.make(reason, stage(), connection?.requestId)
+  const discreet = discretion.make(options.settings)
+  /** An error that holds what others say. */
   const atThisStage = ({ reason, requestId }: FluxError.FluxError): FluxError.FluxError =>
-    FluxError.make(reason, stage(), connection?.requestId ?? requestId)
+    FluxError.make(discreet.reason(reason), stage(), connection?.requestId ?? requestId)
 
   const timeline = timelines.make(format.sampleRate)
   const progress = progresses.make()
+  const meter = meters.make(context)
+  const report = (): void => meter.report(outbox.bytes(), timeline.usage())
   const sink = events.from({
     session: options.session,
     settings: () => changes.settings(),
@@ -176,7 +184,7 @@ export const make = (options: {
     initial: options.settings,
     capabilities: transport.capabilities,
     now,
-    failure,
+    failure: (reason) => failure(discreet.reason(reason)),
     configure: (change) => void outbox.injectFirst({ dataType: "UTF8", bytes: FluxMessage.configure(change) }),
     tell: (news) => void sink.push({ ...news, at: now() })
   })
@@ -207,10 +215,12 @@ export const make = (options: {
     const at = now()
     progress.take(info)
     telemetry.behind.updateUnsafe(behindSeconds(), context)
-    reportBytes(outbox.bytes())
-    if (info.event === "EndOfTurn") {
-      const sentAt = timeline.sentAt(info.audio_window_end)
-      if (sentAt !== undefined) telemetry.turnLatency.updateUnsafe((at - sentAt) / 1000, context)
+    report()
+    const sentAt = info.event === "EndOfTurn" ? timeline.sentAt(info.audio_window_end) : undefined
+    if (sentAt !== undefined) {
+      const latency = (at - sentAt) / 1000
+      telemetry.turnLatency.updateUnsafe(latency, context)
+      sink.latency(latency)
     }
     const told = emit({ type: "Message", at, message: placed(info), text })
     timeline.forget(info.audio_window_start, info.audio_window_end)
@@ -231,7 +241,10 @@ export const make = (options: {
     changes.start()
     // last, as the writer and the watchers begin right here
     Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
-    return Effect.andThen(told, Effect.logDebug("Connected to Flux", { requestId, ...(variant === undefined ? {} : { variant }) }))
+    return Effect.andThen(told, Effect.annotateLogs(Effect.logDebug("Connected to Flux"), {
+      requestId,
+      ...(variant === undefined ? {} : { variant })
+    }))
   }
 
   const onText = (text: string): Effect.Effect<void, FluxError.FluxError> => {
@@ -266,10 +279,8 @@ export const make = (options: {
   }
   const count = (message: { readonly type: string; readonly event?: string }): void =>
     telemetry.message[message.event ?? message.type]?.updateUnsafe(1, context)
-  const reportBytes = (bytes: number): void => {
-    if (bytes !== reportedBytes) telemetry.outboxBytes.modifyUnsafe(bytes - reportedBytes, context)
-    reportedBytes = bytes
-  }
+  /** What waits is of interest just when nothing comes in. */
+  const reporting: Effect.Effect<never> = Effect.forever(Effect.andThen(Effect.sleep(reportInterval), Effect.sync(report)))
 
   const read = (from: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     Stream.runForEach(from.messages, onText).pipe(
@@ -397,7 +408,7 @@ export const make = (options: {
         duration: timeout,
         orElse: () => Effect.fail(failure(new FluxError.ConnectTimeout({ stage: "connected", seconds })))
       }),
-      Effect.withSpan(telemetry.spanNames.connectConnected),
+      Effect.withSpan(telemetry.spanNames.connectConnected, { attributes: { "flux.request_id": connection?.requestId } }),
       Effect.andThen(Effect.suspend(() =>
         firstOf<never, FluxError.FluxError, never>([
           watchdog.run,
@@ -424,16 +435,18 @@ export const make = (options: {
     const opening = transport.open(FluxSettings.query(options.settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
     const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(openTimeout) })
     const opened = yield* firstOf(
-      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), openTimeout)],
+      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), openTimeout), reporting],
       disconnectTimeout
-    ).pipe(Effect.withSpan(telemetry.spanNames.connectOpen))
+    ).pipe(
+      Effect.tap(({ requestId }) => Effect.annotateCurrentSpan("flux.request_id", requestId)),
+      Effect.withSpan(telemetry.spanNames.connectOpen)
+    )
     connection = opened
     status = "accepted"
     telemetry.connect.open.updateUnsafe((now() - stageBegan) / 1000, context)
     stageBegan = now()
-    yield* Effect.annotateCurrentSpan({ "flux.request_id": opened.requestId })
     return yield* firstOf<Ending, FluxError.FluxError, never>(
-      [read(opened), write(opened), watch, writer.deadline],
+      [read(opened), write(opened), watch, writer.deadline, reporting],
       disconnectTimeout
     )
   })
@@ -459,13 +472,13 @@ export const make = (options: {
     }
     if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, disconnectTimeout)
     const freed = yield* attempt(Scope.close(scope, exit), disconnectTimeout)
-    if (!freed) yield* Effect.logWarning("The connection was not freed in time", { requestId: to?.requestId })
+    if (!freed) yield* withRequest(Effect.logWarning("The connection was not freed in time"), to?.requestId)
     if (to !== undefined && wasReady) {
       sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
       telemetry.sessionsOpen.modifyUnsafe(-1, context)
-      yield* Effect.logDebug("Disconnected from Flux", { requestId: to.requestId })
+      yield* withRequest(Effect.logDebug("Disconnected from Flux"), to.requestId)
     }
-    reportBytes(0)
+    meter.report(0, timeline.usage())
     status = "ended"
   })
 
@@ -486,13 +499,24 @@ export const make = (options: {
     else sink.failCause(exit.cause)
   }
 
-  /** The error itself goes to whoever listens; this is for the log of all calls. */
-  const logFailure = (exit: Exit.Exit<Ending, FluxError.FluxError>): Effect.Effect<void> => {
-    const error = scopeClosed ? Option.none() : Exit.findErrorOption(exit)
-    if (Option.isNone(error)) return Effect.void
-    const { message, reason, requestId } = error.value
-    telemetry.errorsBy(reason._tag).updateUnsafe(1, context)
-    return Effect.logInfo("The session with Flux failed", { reason: reason._tag, message, requestId })
+  /** The error itself goes to whoever listens; this is for the metrics, log and trace of all calls. */
+  const tellFailure = (exit: Exit.Exit<Ending, FluxError.FluxError>): Effect.Effect<void> => {
+    if (scopeClosed || Exit.isSuccess(exit)) return Effect.void
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    const reason = error?.reason._tag ?? "Defect"
+    const at = error?.stage ?? stage()
+    const turn = events.openTurn()
+    telemetry.errorsBy(reason).updateUnsafe(1, context)
+    return Effect.logInfo("The session with Flux failed").pipe(
+      Effect.annotateLogs({
+        reason,
+        stage: at,
+        ...(error === undefined ? {} : { error: error.message }),
+        ...(turn === undefined ? {} : { turn })
+      }),
+      (log) => withRequest(log, error?.requestId ?? connection?.requestId),
+      Effect.andThen(Effect.annotateCurrentSpan({ "error.type": reason, "flux.stage": at }))
+    )
   }
 
   const run = Effect.uninterruptibleMask((restore) =>
@@ -503,15 +527,20 @@ export const make = (options: {
       const exit = Exit.hasInterrupts(lived) && !scopeClosed
         ? Exit.fail(failure(new FluxError.ConnectionLost({ detail: "the transport was interrupted" })))
         : lived
-      yield* logFailure(exit)
+      const requestId = connection?.requestId ?? Option.getOrUndefined(Exit.findErrorOption(exit))?.requestId
+      if (requestId !== undefined) yield* Effect.annotateCurrentSpan("flux.request_id", requestId)
+      if (connection?.variant !== undefined) yield* Effect.annotateCurrentSpan("flux.variant", connection.variant)
+      yield* tellFailure(exit)
       yield* close(exit, scope)
       settle(exit)
-    })
-  ).pipe(
-    Effect.withSpan(telemetry.spanNames.session, {
-      parent: events.span,
-      attributes: { "flux.session": options.session, "gen_ai.request.model": options.settings.model }
-    })
+      return yield* exit
+    }).pipe(
+      Effect.withSpan(telemetry.spanNames.session, { parent: events.span, kind: "client" }),
+      Effect.annotateSpans({ ...events.attributes, "flux.session": options.session }),
+      // the span has it, and who listens
+      Effect.exit,
+      Effect.asVoid
+    )
   )
 
   return {
@@ -520,11 +549,13 @@ export const make = (options: {
     offerUnsafe: outbox.offerUnsafe,
     endAudio: Effect.sync(outbox.finish),
     update: (settings) =>
-      Effect.suspend(() =>
-        status === "finishing" || status === "ended"
-          ? Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
-          : Effect.as(changes.update(settings), "configured" as const)
-      ),
+      Effect.suspend(() => {
+        if (status === "finishing" || status === "ended") {
+          return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
+        }
+        discreet.learn(settings)
+        return Effect.as(changes.update(settings), "configured" as const)
+      }),
     endTurn: endTurn.run,
     setMuted: (value) =>
       Effect.sync(() => {
@@ -547,6 +578,9 @@ export const make = (options: {
     })
   }
 }
+
+const withRequest = <A>(log: Effect.Effect<A>, requestId: string | undefined): Effect.Effect<A> =>
+  requestId === undefined ? log : Effect.annotateLogs(log, { requestId })
 
 const endsNormally = (reason: FluxError.Reason, tailAnswered: boolean): boolean =>
   reason._tag === "ModelStreamError" ||

@@ -54,6 +54,8 @@ export const make = (sampleRate: number): Timeline => {
   /** Ends of what was sent, and when that was: two lists of one length. */
   let sentTo: Array<number> = []
   let sentTimes: Array<number> = []
+  /** Up to here it is not known any more. */
+  let forgotten = 0
   let samples = 0
   let offeredSamples = 0
   /** Where the caller's audio has come to. */
@@ -71,6 +73,7 @@ export const make = (sampleRate: number): Timeline => {
     if (sentTo.length > maxSends) forgetSends(maxSends / 2)
   }
   const forgetSends = (count: number): void => {
+    forgotten = sentTo[count - 1] ?? forgotten
     sentTo = sentTo.slice(count)
     sentTimes = sentTimes.slice(count)
   }
@@ -120,7 +123,7 @@ export const make = (sampleRate: number): Timeline => {
     },
     sentAt: (seconds) => {
       const sample = (seconds - tolerance) * sampleRate
-      const at = sentTo.findIndex((to) => to >= sample)
+      const at = sample > forgotten || forgotten === 0 ? sentTo.findIndex((to) => to >= sample) : -1
       return at < 0 ? undefined : sentTimes[at]
     },
     forget: (start, told) => {

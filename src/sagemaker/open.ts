@@ -206,6 +206,7 @@ export const make = (
 
     /** What may stand in no error, though a server may repeat it. */
     const secrets = (): ReadonlyArray<string> => [
+      identity.accessKeyId,
       identity.secretAccessKey,
       identity.sessionToken ?? "",
       seedOf(exchange.authorization())?.signature ?? "",

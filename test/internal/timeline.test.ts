@@ -69,6 +69,15 @@ describe("timeline", () => {
     }
   }, { arbitrary: { runs: 100, seed: "flux" } })
 
+  it("does not know when what was forgotten had been sent", () => {
+    const timeline = timelines.make(rate)
+    // a server that tells nothing for two minutes
+    for (let frame = 0; frame < 1500; frame++) timeline.offered(frame * 1280, 1280, frame * 80)
+    assert.strictEqual(timeline.sentAt(0.08), undefined)
+    assert.strictEqual(timeline.sentAt(1500 * 0.08), 1499 * 80)
+    assert.strictEqual(timeline.sentAt(1400 * 0.08), 1399 * 80)
+  })
+
   it("tells ends and starts apart where the conversation goes on after a gap", () => {
     const timeline = timelines.make(rate)
     timeline.offered(0, rate, 0)
