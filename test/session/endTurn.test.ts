@@ -68,6 +68,22 @@ describe("endTurn by ForceEndTurn", () => {
       assert.strictEqual(ends().length, 1)
     }).pipe(Effect.provide(wide)))
 
+  it.effect("is sent once, also where Flux ends the turn short of all audio", () =>
+    Effect.gen(function*() {
+      const { ends, session } = yield* speaking("vvv")
+      yield* Effect.all([session.endTurn, session.endTurn], { concurrency: "unbounded" })
+      assert.strictEqual((yield* texts).length, 1)
+      assert.deepStrictEqual(ends(), ["EndOfTurn 0 confirmed: one"])
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => ({
+      opened: (server) => server.say(connected),
+      received: (frame, server) => {
+        if (frame.dataType === "BINARY") return server.say(turnInfo({ event: "Update", transcript: "one", end: 0.08 }))
+        return new TextDecoder().decode(frame.bytes).includes("Close")
+          ? server.end
+          : server.say(turnInfo({ event: "EndOfTurn", transcript: "one", end: 0.08 }))
+      }
+    }), { capabilities: profiles["hosted-2026-09"] }))))
+
   it.effect("whose answer never comes gives the turn up after eotTimeoutMs + 2 s", () =>
     Effect.gen(function*() {
       const { ends, session } = yield* speaking("v")
@@ -147,6 +163,8 @@ describe("endTurn by silence", () => {
       assert.isDefined(ending.pollUnsafe())
       assert.deepStrictEqual(ends(), ["EndOfTurn 0 closed: one"])
       assert.strictEqual((yield* session.buffered).outboxBytes, 0)
+      // the watchdog adds none of its own: a frame at first, one every 80 ms, and what was kept
+      assert.strictEqual((yield* sizes).length, 1 + 88 + 1)
     }).pipe(Effect.provide(stubborn)))
 
   it.effect("that is interrupted lets the audio go on", () =>

@@ -62,14 +62,27 @@ describe("keep-alive", () => {
       received: (frame, server) => frame.dataType === "UTF8" ? Effect.void : polite.received?.(frame, server) ?? Effect.void
     })))
 
-  it.effect("is not sent to a server that does not take what was offered", () =>
+  it.effect("does not gather for a server that does not take what was offered", () =>
     Effect.gen(function*() {
       const session = yield* FluxSession.open(settingsOf({ sendTimeout: "40 seconds" }), { id: "call" })
       yield* session.send(chunk(80))
-      yield* TestClock.adjust("39 seconds")
+      yield* TestClock.adjust("34 seconds")
       assert.deepStrictEqual(yield* sizes, [[0, 2560]])
-      yield* TestClock.adjust("1 second")
-    }).pipe(withPeer({ ...quiet, received: () => Effect.never })))
+      assert.strictEqual((yield* session.buffered).outboxBytes, 0)
+      yield* TestClock.adjust("2 seconds")
+      const [, ...later] = yield* sizes
+      assert.isAtMost(later.length, 1)
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let first = true
+      return {
+        ...quiet,
+        received: (frame, server) => {
+          const waits = first
+          first = false
+          return frame.dataType === "UTF8" ? server.end : waits ? Effect.sleep("35 seconds") : Effect.void
+        }
+      }
+    }))))
 })
 
 /** Tells of every 240 ms of audio, in a turn or outside, until it has told so often; then it is mute. */
@@ -133,6 +146,30 @@ describe("a Flux that goes mute", () => {
       assert.strictEqual(yield* session.status, "ended")
       assert.deepInclude((yield* Effect.flip(session.finish)).reason, { _tag: "Stalled" })
     }).pipe(withPeer(tells(1, false))))
+
+  it.effect("has all of its bound after a pause in which only the session was kept alive", () =>
+    Effect.gen(function*() {
+      const session = yield* FluxSession.open(settings, { id: "call" })
+      yield* session.send(chunk(240))
+      yield* TestClock.adjust("35 seconds")
+      yield* fork(Stream.runForEach(live(chunk(60_000)), session.send).pipe(Effect.ignore))
+      yield* TestClock.adjust("9999 millis")
+      assert.strictEqual(yield* session.status, "ready")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* session.status, "ended")
+    }).pipe(withPeer(tells(1, false))))
+
+  it.effect("after CloseStream has the bound of the drain instead", () =>
+    Effect.gen(function*() {
+      const fiber = yield* fork(collect(FluxSession.transcribe(Stream.make(chunk(4000)), options)))
+      yield* TestClock.adjust("14999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepInclude(reasonOf((yield* Fiber.join(fiber)).exit), { _tag: "Stalled", seconds: 15 })
+    }).pipe(withPeer({
+      ...tells(1, true),
+      received: (frame, server) => frame.dataType === "UTF8" ? Effect.void : tells(1, true).received?.(frame, server) ?? Effect.void
+    })))
 
   it.effect("any message counts as a sign of life, whatever it says", () =>
     Effect.gen(function*() {

@@ -79,6 +79,20 @@ describe("mute", () => {
       assert.deepStrictEqual((yield* sizes).map(([at]) => at), [0, 80, 160, 240, 240])
     }).pipe(withPeer(listener((frames) => turnInfo({ event: "Update", transcript: "hello", end: frames * 0.08 })))))
 
+  it.effect("has a cap on its silence, although the source goes on", () =>
+    Effect.gen(function*() {
+      const session = yield* open
+      yield* session.send(voice(80))
+      yield* TestClock.adjust(0)
+      yield* session.setMuted(true)
+      for (let i = 0; i < 150; i++) {
+        yield* session.send(voice(80))
+        yield* TestClock.adjust("80 millis")
+      }
+      // eotTimeoutMs and 5 s are 125 frames
+      assert.strictEqual((yield* sizes).length, 126)
+    }).pipe(withPeer(listener((frames) => turnInfo({ event: "Update", transcript: "hello", end: frames * 0.08 })))))
+
   it.effect("needs no memory: what is muted waits nowhere", () =>
     Effect.gen(function*() {
       const session = yield* open

@@ -136,6 +136,8 @@ describe("settings in mid-call", () => {
       assert.deepInclude(events.find((event) => event.type === "StartOfTurn"), { interrupts: false })
       assert.deepInclude(events.find((event) => event.type === "EndOfTurn"), { accepted: false, ending: "confirmed" })
       assert.deepStrictEqual(yield* configures, [])
+      yield* call.finish
+      assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0 }))).reason._tag, "ConnectionLost")
     }).pipe(withTransport(FakeTransport.layer())))
 
   it.effect("that the endpoint cannot change are refused, all or nothing, and nothing is sent", () =>

@@ -10,6 +10,7 @@ import * as FluxSession from "../../src/FluxSession.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import { entries, fork, settings } from "../support/session.ts"
 import { draw } from "../support/sound.ts"
+import { connected, turnInfo } from "../support/wire.ts"
 
 const script = Script.fromText("one two\nthree four\nfive six")
 const options = { id: "call" }
@@ -120,6 +121,35 @@ describe("conversation time", () => {
       assert.closeTo(audio + injected, record?.received.audioSeconds ?? 0, 1e-5)
     }).pipe(Effect.provide(FakeTransport.layer({ script }))))
 
+  it.effect("of what ended before a gap is from before it, however late it is told", () =>
+    Effect.gen(function*() {
+      const { events, session } = yield* opened
+      yield* session.send(draw("vvv"))
+      yield* session.setMuted(true)
+      yield* session.send(draw("v".repeat(25)))
+      yield* session.setMuted(false)
+      yield* session.send(draw("v"))
+      yield* TestClock.adjust("2 seconds")
+      const [start, update] = events.filter((event) => "audioEnd" in event && "transcript" in event)
+      assert.deepInclude(start, { type: "StartOfTurn", audioEnd: 0.24 })
+      // the second one begins where the gap ends
+      assert.deepInclude(update, { type: "Update", audioEnd: 0.24, words: [{ word: "one", confidence: 0.9, start: 2.24, end: 2.32 }] })
+    }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
+      let frames = 0
+      return {
+        opened: (server) => server.say(connected),
+        received: (frame, server) => {
+          frames += 1
+          if (frame.dataType === "UTF8") return server.end
+          const words = [{ word: "one", confidence: 0.9, start: 0.24, end: 0.32 }]
+          return frames < 4 ? Effect.void : Effect.forEach([
+            turnInfo({ event: "StartOfTurn", transcript: "one", end: 0.24 }),
+            turnInfo({ event: "Update", transcript: "one", end: 0.24, extra: { words } })
+          ], server.say, { discard: true })
+        }
+      }
+    }))))
+
   it.effect("an odd byte before mute and after it shifts nothing", () =>
     Effect.gen(function*() {
       const { ends, hear, listening, session } = yield* opened
@@ -140,6 +170,16 @@ describe("conversation time", () => {
 })
 
 describe("usage", () => {
+  it.effect("is that of the turn, however much was sent before its end was told", () =>
+    Effect.gen(function*() {
+      const { events, listening, session } = yield* opened
+      yield* session.send(draw("vvvvvvvv..............vvvvvvvv.............."))
+      yield* session.finish
+      yield* Fiber.join(listening)
+      const told = events.flatMap((event) => (event.type === "EndOfTurn" ? [event.usage.audioSeconds] : []))
+      assert.deepStrictEqual(told, [1.36, 1.76])
+    }).pipe(Effect.provide(FakeTransport.layer({ script }))))
+
   it.effect("is told turn by turn, and the rest at the end", () =>
     Effect.gen(function*() {
       const { events, hear, listening, session } = yield* opened
