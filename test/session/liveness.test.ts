@@ -86,12 +86,14 @@ describe("keep-alive", () => {
 })
 
 /** Tells of every 240 ms of audio, in a turn or outside, until it has told so often; then it is mute. */
-const tells = (times: number, inTurn: boolean): FakeTransport.Peer => {
+const tells = (times: number, inTurn: boolean, ends = true): FakeTransport.Peer => {
   let heard = 0
   return {
     opened: (server) => server.say(connected),
     received: (frame, server) => {
-      if (frame.dataType === "UTF8") return server.end
+      if (frame.dataType === "UTF8") return ends ? server.end : Effect.void
+      // a single sample is nothing to tell of
+      if (frame.bytes.length === 2) return Effect.void
       heard += frame.bytes.length / 32_000
       if (heard * 1000 < 240 || heard > times * 0.24 + 0.001) return Effect.void
       return server.say(turnInfo({ event: "Update", transcript: inTurn ? "hello" : "", end: heard }))
@@ -166,10 +168,7 @@ describe("a Flux that goes mute", () => {
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.deepInclude(reasonOf((yield* Fiber.join(fiber)).exit), { _tag: "Stalled", seconds: 15 })
-    }).pipe(withPeer({
-      ...tells(1, true),
-      received: (frame, server) => frame.dataType === "UTF8" ? Effect.void : tells(1, true).received?.(frame, server) ?? Effect.void
-    })))
+    }).pipe(withPeer(tells(1, true, false))))
 
   it.effect("any message counts as a sign of life, whatever it says", () =>
     Effect.gen(function*() {
