@@ -15,6 +15,7 @@ import { presenter, tell } from "./cli/print.ts"
 import { runMain } from "./cli/Shutdown.ts"
 import { schema } from "./cli/schema.ts"
 import { simulate } from "./cli/simulate.ts"
+import * as telemetry from "./cli/telemetry.ts"
 import { transcribe } from "./cli/transcribe.ts"
 
 const Package = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
@@ -24,6 +25,7 @@ Command.make("flux-stt").pipe(
   Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),
   Command.withSubcommands([transcribe, simulate, faults, schema]),
   Command.run({ version }),
+  Effect.provide(telemetry.layer),
   Effect.tapCause(tell),
   Effect.provide(Layer.mergeAll(
     NodeServices.layer,

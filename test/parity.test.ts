@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -13,6 +14,7 @@ import * as FakeTransport from "../src/FakeTransport.ts"
 import type { FluxEvent } from "../src/FluxEvent.ts"
 import * as FluxSettings from "../src/FluxSettings.ts"
 import type { FluxTransport } from "../src/FluxTransport.ts"
+import * as Observability from "../src/Observability.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
 import * as Script from "../src/simulator/Script.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
@@ -231,6 +233,25 @@ const rows: ReadonlyArray<Row> = [
       assert.deepInclude(the(events, "EndOfTurn"), { ending: "closed", transcript: "one two" })
       assert.deepStrictEqual((yield* entries).flatMap(({ what }) => (what === "audio" ? [] : [what])), ["open", "text", "end", "disconnect"])
     }).pipe(on())
+  },
+  {
+    pipecat: "usage metrics",
+    here: "`usage` of `EndOfTurn` and `Disconnected`: seconds of audio, injected silence apart; their sum is what was sent",
+    holds: Effect.gen(function*() {
+      const events = yield* call({}, draw("vvvvvvvv.............."))
+      assert.deepStrictEqual(the(events, "EndOfTurn").usage, { audioSeconds: 1.36, injectedSeconds: 0 })
+      assert.deepStrictEqual(the(events, "Disconnected").usage, { audioSeconds: 0.4, injectedSeconds: 0 })
+    }).pipe(on())
+  },
+  {
+    pipecat: "processing metrics, tracing (`@traced_stt`)",
+    here: "metrics and spans of Effect, over OTLP with `Observability.layerConfig`",
+    holds: Effect.gen(function*() {
+      yield* call()
+      const metrics = yield* Metric.snapshot
+      const spoken = metrics.find(({ attributes, id }) => id === Observability.metricNames.audioSeconds && attributes?.["injected"] === "false")
+      assert.closeTo(spoken?.type === "Counter" ? Number(spoken.state.count) : 0, 22 * 0.08, 1e-6)
+    }).pipe(on(), Effect.provideService(Metric.MetricRegistry, new Map()))
   },
   {
     pipecat: "muting (`STTMuteFilter`)",

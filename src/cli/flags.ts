@@ -150,12 +150,13 @@ export const checkSettings = (
   Result.mapError(FluxSettings.resolveUnknown(FluxSettings.defaults, patch, profile && profiles[profile]), faultsOf)
 
 /** Reads a Config; what it cannot read is a fault that names the variable. */
-export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> =>
-  Effect.result(Effect.mapError(config, ({ cause, message }) =>
-    Schema.isSchemaError(cause)
-      ? fieldIssues(cause).map((issue) => `${issue.path.replaceAll(".", "_")}: ${issue.message}`)
-      : [message]
-  ))
+export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> => Effect.result(Effect.mapError(config, faultsOfConfig))
+
+/** What a Config could not read, by variable. */
+export const faultsOfConfig = ({ cause, message }: Config.ConfigError): ReadonlyArray<string> =>
+  Schema.isSchemaError(cause)
+    ? fieldIssues(cause).map((issue) => `${issue.path.replaceAll(".", "_")}: ${issue.message}`)
+    : [message]
 
 /** The profile that the flag, else the environment, names. */
 export const profile = (given: ProfileName | undefined): Effect.Effect<Checked<ProfileName | undefined>> =>

@@ -1,0 +1,22 @@
+/** Metrics, spans and logs of the command over OTLP, where the environment names a collector. */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { optional } from "../internal/config.ts"
+import { CannotStart } from "./Failure.ts"
+import { faultsOfConfig } from "./flags.ts"
+
+const endpoints = Config.all(
+  ["", "_TRACES", "_METRICS", "_LOGS"].map((signal) => optional(Config.String(`OTEL_EXPORTER_OTLP${signal}_ENDPOINT`)))
+)
+
+/** See `Observability.layerConfig`; loaded only where it is asked for, as it takes its time. */
+export const layer: Layer.Layer<never, CannotStart> = Layer.unwrap(Effect.gen(function*() {
+  const named = yield* endpoints
+  if (named.every((endpoint) => endpoint === undefined)) return Layer.empty
+  const { layerConfig } = yield* Effect.promise(() => import("../Observability.ts"))
+  return layerConfig
+})).pipe(
+  Layer.catchTag("ConfigError", (error) =>
+    Layer.effectDiscard(Effect.fail(new CannotStart({ faults: faultsOfConfig(error) }))))
+)
