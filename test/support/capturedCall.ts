@@ -74,6 +74,13 @@ export const essence = ({ error, events, times }: Outcome, content: boolean): un
   error: error === undefined ? undefined : { stage: error.stage, reason: error.reason._tag, message: error.reason.message }
 })
 
+/** The same outcome but for what was on its way when the call ended: in real time that is a matter of moments. */
+export const withoutRest = (outcome: Outcome): Outcome => ({
+  ...outcome,
+  events: outcome.events.map((event) =>
+    event.type === "Disconnected" ? { ...event, usage: { audioSeconds: 0, injectedSeconds: 0 } } : event)
+})
+
 /** A call that is captured: what came of it, and the file. */
 export const captured = (
   transport: Layer.Layer<FluxTransport>,
