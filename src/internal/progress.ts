@@ -1,10 +1,11 @@
 /** How far Flux is with a session's audio, and whether it has a turn open. Seconds of the session. Pure. */
 import type { TurnInfo } from "../FluxMessage.ts"
-import { opens } from "./turns.ts"
+import { opens, withoutReported } from "./turns.ts"
 
 /** See the module. */
 export interface Progress {
-  readonly take: (info: TurnInfo) => void
+  /** A TurnInfo, and the same in conversation time, as the reducer has it. */
+  readonly take: (info: TurnInfo, placed: TurnInfo) => void
   readonly turnOpen: () => boolean
   /** How far the audio had come when the open turn began; undefined without one. */
   readonly turnBegan: () => number | undefined
@@ -21,42 +22,44 @@ export interface Progress {
 /** Windows are 32-bit floats on the wire. */
 const tolerance = 0.01
 
-/** A new one, for a session in which nothing has been said. */
+/** A new one, for a session in which nothing has been said. Its turns are open when those of the reducer are. */
 export const make = (): Progress => {
-  let open = false
   let began: number | undefined
   let transcribed = 0
   let idle = false
-  /** The latest message of the open turn, or of the last one; and the last one that was given up. */
-  let latest: TurnInfo | undefined
-  let abandoned: TurnInfo | undefined
+  /** Of the open turn: the last message that had new words, else the last one; as it came, and without words told before. */
+  let latest: { readonly info: TurnInfo; readonly said: TurnInfo } | undefined
+  /** The same of the last turn that ended, or was given up: what Flux goes on to say of it opens none. */
+  let ended: TurnInfo | undefined
 
-  const set = (isOpen: boolean, at?: number): void => {
-    if (isOpen && !open) began = at
-    else if (!isOpen) began = undefined
-    open = isOpen
+  const close = (): void => {
+    ended = latest?.info ?? ended
+    latest = undefined
+    began = undefined
   }
 
   return {
-    take: (info) => {
-      transcribed = Math.max(transcribed, info.audio_window_end)
+    take: (received, info) => {
+      transcribed = Math.max(transcribed, received.audio_window_end)
       // Flux went on without an EndOfTurn
-      if (open && latest?.turn_index !== info.turn_index) set(false)
-      const givenUp = abandoned?.turn_index === info.turn_index && abandoned.transcript === info.transcript
-      if (info.event === "EndOfTurn") set(false)
-      else if (open || (opens(info) && !givenUp)) {
-        latest = info
-        set(true, info.audio_window_end)
-      } else if (info.event === "Update" && info.transcript === "") idle = true
+      if (latest !== undefined && latest.info.turn_index !== info.turn_index) close()
+      const said = withoutReported(info, ended)
+      if (latest === undefined && !opens(said)) {
+        if (info.event === "Update" && info.transcript === "") idle = true
+        return
+      }
+      if (latest === undefined) began = received.audio_window_end
+      if (latest === undefined || said.transcript !== "" || latest.said.transcript === "") latest = { info, said }
+      if (info.event === "EndOfTurn") {
+        if (info.transcript !== "") latest = { info, said }
+        close()
+      }
     },
-    turnOpen: () => open,
+    turnOpen: () => latest !== undefined,
     turnBegan: () => began,
     transcribed: () => transcribed,
     tellsOfIdleAudio: () => idle,
-    answered: (seconds) => !open && transcribed >= seconds - tolerance,
-    abandon: () => {
-      abandoned = latest
-      set(false)
-    }
+    answered: (seconds) => latest === undefined && transcribed >= seconds - tolerance,
+    abandon: close
   }
 }

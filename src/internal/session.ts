@@ -196,24 +196,31 @@ export const make = (options: {
   const behindSeconds = (): number =>
     Math.max(0, timeline.seconds() - progress.transcribed()) + Audio.secondsOf(format, outbox.bytes())
 
+  /** Seconds of the conversation. What has no width does not begin beyond a gap that it ends before. */
+  const span = (start: number, end: number): { readonly start: number; readonly end: number } => {
+    const to = timeline.end(end)
+    return { start: start <= end ? Math.min(timeline.start(start), to) : timeline.start(start), end: to }
+  }
+  const placedWord = (word: FluxMessage.Word): FluxMessage.Word => {
+    const { end, start } = word
+    if (start != null && end != null) return { ...word, ...span(start, end) }
+    return {
+      ...word,
+      ...(start == null ? {} : { start: timeline.start(start) }),
+      ...(end == null ? {} : { end: timeline.end(end) })
+    }
+  }
   /** A TurnInfo in conversation time. */
   const placed = (info: FluxMessage.TurnInfo): FluxMessage.TurnInfo => {
     if (timeline.isIdentity()) return info
-    return {
-      ...info,
-      audio_window_start: timeline.start(info.audio_window_start),
-      audio_window_end: timeline.end(info.audio_window_end),
-      words: info.words.map((word) => ({
-        ...word,
-        ...(word.start == null ? {} : { start: timeline.start(word.start) }),
-        ...(word.end == null ? {} : { end: timeline.end(word.end) })
-      }))
-    }
+    const { end, start } = span(info.audio_window_start, info.audio_window_end)
+    return { ...info, audio_window_start: start, audio_window_end: end, words: info.words.map(placedWord) }
   }
 
   const onTurnInfo = (info: FluxMessage.TurnInfo, text: string): Effect.Effect<void, FluxError.FluxError> => {
     const at = now()
-    progress.take(info)
+    const message = placed(info)
+    progress.take(info, message)
     telemetry.behind.updateUnsafe(behindSeconds(), context)
     report()
     const sentAt = info.event === "EndOfTurn" ? timeline.sentAt(info.audio_window_end) : undefined
@@ -222,7 +229,7 @@ export const make = (options: {
       telemetry.turnLatency.updateUnsafe(latency, context)
       sink.latency(latency)
     }
-    const told = emit({ type: "Message", at, message: placed(info), text })
+    const told = emit({ type: "Message", at, message, text })
     timeline.forget(info.audio_window_start, info.audio_window_end)
     // who waits for these begins right here
     watchdog.turnOpen(progress.turnOpen() && status === "ready")

@@ -160,10 +160,11 @@ const meanConfidence = (words: ReadonlyArray<Word>): number | undefined =>
  * A turn that has ended here may go on at Flux, which was not asked: its transcript is cumulative, so the words that
  * were reported already are taken off, and only new ones open another turn.
  */
-const withoutReported = (info: TurnInfo, ended: TurnInfo | undefined): TurnInfo => {
+export const withoutReported = (info: TurnInfo, ended: TurnInfo | undefined): TurnInfo => {
   if (ended === undefined || ended.turn_index !== info.turn_index || ended.transcript === "") return info
-  // a server that does not count its turns
-  if (info.event === "StartOfTurn" || info.audio_window_start >= ended.audio_window_end) return info
+  // a server that does not count its turns; a turn of silence that nobody offered has no width
+  const isLater = info.audio_window_start >= ended.audio_window_end && info.audio_window_start > ended.audio_window_start
+  if (info.event === "StartOfTurn" || isLater) return info
   const words = info.words.slice(ended.words.length)
   return { ...info, words, transcript: newText(info, ended, words), audio_window_start: ended.audio_window_end }
 }
