@@ -240,7 +240,7 @@ const connect = Effect.fnUntraced(function*(
   const wire: Wire = {
     refuse: ({ body, errorType, status }) => {
       const type = errorType === undefined ? {} : { "x-amzn-errortype": errorType }
-      const reason = fromRefusal({ status, headers: type, body }, secrets)
+      const reason = fromRefusal({ status, headers: type, body }, secrets, endpointName)
       Deferred.doneUnsafe(headers, Effect.fail(FluxError.make(reason, "open", requestId)))
     },
     accept: () => void Deferred.doneUnsafe(headers, Effect.void),

@@ -39,8 +39,11 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   errorType: Schema.optional(Schema.String),
   detail: Schema.String
 }) {
-  readonly hint: string =
-    "Check the endpoint name, the region it is deployed in, and the length of the settings (2,048 characters as a query string)"
+  get hint(): string {
+    return /not found|does not exist|could not find/i.test(this.detail)
+      ? "There is no such endpoint in this account and region: check the endpoint name, the region it is deployed in, and whose credentials are in use"
+      : "Check the endpoint name, the region it is deployed in, and the length of the settings (2,048 characters as a query string)"
+  }
   override get message(): string {
     return `SageMaker refused the request (${this.status}${suffix(this.errorType)}): ${this.detail}`
   }
@@ -65,7 +68,10 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 }) {
   get hint(): string {
     const kind = `${this.errorType ?? ""} ${this.detail}`
-    if (/RequestTimeTooSkewed|Signature (not yet current|expired)|InvalidSignatureException.*date/i.test(kind)) {
+    if (/scoped to a valid region/i.test(kind)) {
+      return "The region is wrong: this address belongs to another one than was signed for. Set the region that the endpoint is deployed in"
+    }
+    if (/RequestTimeTooSkewed|Signature (not yet current|expired)|is now (earlier|later) than|InvalidSignatureException.*date/i.test(kind)) {
       return "The clock of this machine is off: signatures are refused. Synchronise it"
     }
     if (/UnrecognizedClient|InvalidClientTokenId/i.test(kind)) {
@@ -86,10 +92,12 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
   detail: Schema.String,
   originalStatusCode: Schema.optional(Schema.Int),
-  logStreamArn: Schema.optional(Schema.String)
+  logStreamArn: Schema.optional(Schema.String),
+  /** The endpoint's name, which is that of its log group. */
+  endpoint: Schema.optional(Schema.String)
 }) {
   get hint(): string {
-    return `Read the endpoint's CloudWatch log group /aws/sagemaker/Endpoints/<endpoint name>${
+    return `Read the endpoint's CloudWatch log group /aws/sagemaker/Endpoints/${this.endpoint ?? "<endpoint name>"}${
       this.logStreamArn === undefined ? "" : ` (${this.logStreamArn})`
     }. Common causes: a model that the endpoint does not run, language hints on flux-general-en, numerals, profanityFilter or redact on a bundle without them, a threshold out of range, or an endpoint that is overloaded`
   }

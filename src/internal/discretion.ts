@@ -84,7 +84,8 @@ export const make = (settings: Settings): Discretion => {
         return new FluxError.Rejected({
           detail: text(given.detail),
           originalStatusCode: given.originalStatusCode,
-          logStreamArn: given.logStreamArn
+          logStreamArn: given.logStreamArn,
+          endpoint: given.endpoint
         })
       case "Throttled":
         return new FluxError.Throttled({ detail: text(given.detail) })

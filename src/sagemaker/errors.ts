@@ -41,8 +41,8 @@ const textOf = (value: unknown): string | undefined => (typeof value === "string
 /** `aws.protocols#Name:http://...` in short: `Name`. */
 const shapeName = (type: string | undefined): string | undefined => type?.split(":", 1)[0]?.split("#").at(-1)?.split(",", 1)[0]
 
-/** The reason for an HTTP answer other than 200. `secrets` are texts that must not come through. */
-export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>): FluxError.Reason => {
+/** The reason for an HTTP answer other than 200. `secrets` are texts that must not come through; `endpoint` is its name. */
+export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>, endpoint?: string): FluxError.Reason => {
   const { status } = refusal
   const fields = fieldsOf(refusal.body)
   const errorType = shapeName(textOf(refusal.headers["x-amzn-errortype"]) ?? textOf(fields["__type"]) ?? textOf(fields["code"]))
@@ -60,7 +60,8 @@ export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>): F
     return new FluxError.Rejected({
       detail,
       originalStatusCode: Number.isInteger(original) ? Number(original) : undefined,
-      logStreamArn: textOf(fields["LogStreamArn"])
+      logStreamArn: textOf(fields["LogStreamArn"]),
+      endpoint
     })
   }
   if (status >= 500) return new FluxError.ServiceUnavailable({ status, detail })

@@ -218,7 +218,7 @@ export const make = (
         const offset = client.config.systemClockOffset
         if (Math.abs(offset - clockOffset) >= skewBound) clockOffset = offset
         const requestId = cause.refusal.headers["x-amzn-requestid"]
-        return FluxError.make(fromRefusal(cause.refusal, secrets()), "open", requestId)
+        return FluxError.make(fromRefusal(cause.refusal, secrets(), endpoint.name), "open", requestId)
       }
       // The handler says only that the stream was aborted; the stream knows why.
       const error = bareError(exchange.stream()?.errored ?? cause, secrets())
