@@ -26,7 +26,7 @@ const Step = Schema.Union([
   Schema.Struct({ endsTurn: Schema.Literal(true) })
 ])
 const Call = Schema.Struct({
-  steps: Schema.Array(Step).check(Schema.isMaxLength(12)),
+  steps: Schema.Array(Step).check(Schema.isMinLength(4), Schema.isMaxLength(14)),
   profile: Schema.Literals(["flux-english-20260311", "hosted-2026-09"])
 })
 
@@ -98,7 +98,7 @@ describe("conversation time", () => {
       types.delete("CloseStream")
       if (call.profile !== "hosted-2026-09") assert.strictEqual(types.size, 0)
     }).pipe(Effect.provide(FakeTransport.layer({ profile: call.profile, capabilities: profiles[call.profile] })), Effect.scoped), {
-    arbitrary: asked > 0 ? { runs: asked } : { runs: 300, seed: "flux" },
+    arbitrary: asked > 0 ? { runs: asked } : { runs: 800, seed: "flux" },
     timeout: Math.max(60_000, asked * 200)
   })
 })
