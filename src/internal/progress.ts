@@ -48,7 +48,10 @@ export const make = (): Progress => {
         if (info.event === "Update" && info.transcript === "") idle = true
         return
       }
-      if (latest === undefined) began = received.audio_window_end
+      if (latest === undefined) {
+        began = received.audio_window_end
+        if (info.event === "StartOfTurn") ended = undefined
+      }
       if (latest === undefined || said.transcript !== "" || latest.said.transcript === "") latest = { info, said }
       if (info.event === "EndOfTurn") {
         if (info.transcript !== "") latest = { info, said }

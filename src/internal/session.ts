@@ -489,17 +489,17 @@ export const make = (options: {
     status = "ended"
   })
 
-  const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    const error = Exit.isSuccess(exit)
+  /** What whoever asks something of the session fails with from now on. */
+  const errorOf = (exit: Exit.Exit<Ending, FluxError.FluxError>): FluxError.FluxError =>
+    Exit.isSuccess(exit)
       ? failure(new FluxError.ConnectionLost({ detail: "the session has ended" }))
       : Option.getOrElse(Cause.findErrorOption(exit.cause), () =>
         failure(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" })))
-    if (Exit.isFailure(exit)) {
-      outbox.fail(error)
-      Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
-    }
+
+  const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
+    if (Exit.isFailure(exit)) Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
     outbox.finish()
-    changes.stop(error)
+    changes.stop(errorOf(exit))
     Deferred.doneUnsafe(ended, Exit.asVoid(exit))
     // whoever still listens after the Scope was closed has heard all there is
     if (Exit.isSuccess(exit) || scopeClosed) sink.end()
@@ -537,6 +537,8 @@ export const make = (options: {
       const requestId = connection?.requestId ?? Option.getOrUndefined(Exit.findErrorOption(exit))?.requestId
       if (requestId !== undefined) yield* Effect.annotateCurrentSpan("flux.request_id", requestId)
       if (connection?.variant !== undefined) yield* Effect.annotateCurrentSpan("flux.variant", connection.variant)
+      // audio that would come now would be dropped, and nobody told
+      if (Exit.isFailure(exit)) outbox.fail(errorOf(exit))
       yield* tellFailure(exit)
       yield* close(exit, scope)
       settle(exit)

@@ -116,6 +116,8 @@ export const make = (options: TurnOptions): Turns => {
     if (open === undefined) {
       if (!opens(info)) return events
       const isStart = info.event === "StartOfTurn"
+      // a turn of its own, whatever its number: nothing of it was reported
+      if (isStart) ended = undefined
       events.push(start(turn, receivedAt, !isStart, raw))
       if (isStart) return events
     }

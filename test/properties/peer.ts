@@ -1,90 +1,120 @@
-/** The server of a random script, and a witness of what reached it. */
+/** The server of a random script. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as FakeTransport from "../../src/FakeTransport.ts"
+import type * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxError from "../../src/FluxError.ts"
+import type { Configure } from "../../src/FluxMessage.ts"
 import type { Frame } from "../../src/FluxTransport.ts"
 import { connected, requestId, turnInfo } from "../support/wire.ts"
-import type { Saying, Script } from "./script.ts"
+import { apart } from "./census.ts"
+import type { Break, Saying, Server } from "./script.ts"
 
-/** What the server has seen and done; times in ms. */
-export interface Witness {
-  /** Audio as it came, in order. */
-  readonly audio: Array<{ readonly at: number; readonly bytes: Uint8Array }>
-  readonly texts: Array<{ readonly at: number; readonly text: string; readonly audioBefore: number }>
-  /** What it saw that may never be. */
-  readonly wrong: Array<string>
-  saidConnected: boolean
-  /** The server has ended or broken the response. */
-  over: boolean
-  closeStreamAt: number | undefined
-  bodyEnded: number
+/** A Configure that came, and what became of it. */
+export interface Configured {
+  readonly at: number
+  readonly change: Configure
+  readonly answer: Server["answers"][number]
 }
 
-/** A server for one session. `drain` is how long its client waits after CloseStream, ms. */
-export const make = (script: Script, drain: number): { readonly peer: FakeTransport.Peer; readonly witness: Witness } => {
-  const witness: Witness = {
-    audio: [],
-    texts: [],
-    wrong: [],
-    saidConnected: false,
-    over: false,
-    closeStreamAt: undefined,
-    bodyEnded: 0
-  }
+/** A server, and what it has to do with settings. */
+export interface Made {
+  readonly peer: FakeTransport.Peer
+  readonly configures: ReadonlyArray<Configured>
+  /** What is in force. */
+  readonly active: () => { readonly eot: number; readonly timeout: number; readonly keyterms: ReadonlyArray<string> }
+  /** What it saw that may never be. */
+  readonly wrong: ReadonlyArray<string>
+}
+
+interface Word {
+  readonly word: string
+  readonly start: number
+  readonly end: number
+}
+
+/** A server for one session with so many samples a second; it sleeps on a clock of its own. */
+export const make = (script: Server, sampleRate: number, clock: Clock.Clock): Made => {
+  const wrong: Array<string> = []
+  const configures: Array<Configured> = []
   let heard = 0
   let taken = 0
-  let configures = 0
   let turn = 0
-  let words = 0
-  let sending = 0
-  /** When an answer to the Configure that is out will have come, or have been given up. */
-  let answered = 0
-  let eot = { eot_threshold: 0.7, eot_timeout_ms: 5000 }
+  let windowStart = 0
+  let words: Array<Word> = []
+  let wordsEver = 0
+  let ended: string | undefined
+  let eot = 0.7
+  let timeout = 5000
+  let eager: number | undefined
+  let keyterms: ReadonlyArray<string> = []
 
-  const transcript = (): string => Array.from({ length: words }, (_, at) => `w${at}`).join(" ")
-  const info = (event: string, text = transcript(), end = heard): string => turnInfo({ event, turn, transcript: text, end })
-  const echo = (): string =>
-    JSON.stringify({ type: "ConfigureSuccess", request_id: requestId, sequence_id: 9, thresholds: eot, keyterms: [] })
+  const info = (event: string, said: ReadonlyArray<Word> = words, end = heard): string =>
+    turnInfo({
+      event,
+      turn,
+      transcript: said.map(({ word }) => word).join(" "),
+      start: Math.fround(windowStart),
+      end: Math.fround(end),
+      extra: {
+        words: said.map(({ end, start, word }) => ({ word, confidence: 0.9, start: Math.fround(start), end: Math.fround(end) }))
+      }
+    })
+  const hear = (): void => {
+    const start = Math.max(words.at(-1)?.end ?? windowStart, heard - 0.3)
+    words.push({ word: `w${wordsEver++}`, start, end: heard })
+  }
+  const end = (said: string): string => {
+    ended = info("Update")
+    turn += 1
+    words = []
+    windowStart = heard
+    return said
+  }
+  const echo = (threshold = eot): string =>
+    JSON.stringify({
+      type: "ConfigureSuccess",
+      request_id: requestId,
+      sequence_id: 9,
+      thresholds: { eot_threshold: threshold, eot_timeout_ms: timeout, ...(eager === undefined ? {} : { eager_eot_threshold: eager }) },
+      keyterms
+    })
+  const failure = JSON.stringify({ type: "ConfigureFailure", request_id: requestId, sequence_id: 9, code: "X" })
   const sentence = (saying: Saying): string | undefined => {
     switch (saying) {
       case "nothing":
         return undefined
       case "idle":
-        words = 0
-        return info("Update")
+        return info("Update", [])
       case "start":
-        words = 1
+        if (words.length === 0) hear()
         return info("StartOfTurn")
       case "update":
         return info("Update")
       case "more":
-        words += 1
+        hear()
         return info("Update")
       case "eager":
         return info("EagerEndOfTurn")
       case "resumed":
         return info("TurnResumed")
-      case "end": {
-        const said = info("EndOfTurn")
-        turn += 1
-        words = 0
-        return said
-      }
+      case "end":
+        return end(info("EndOfTurn"))
       case "empty-update":
-        return info("Update", "")
-      case "empty-end": {
-        const said = info("EndOfTurn", "")
-        turn += 1
-        words = 0
-        return said
-      }
+        return info("Update", [])
+      case "empty-end":
+        return end(info("EndOfTurn", []))
+      case "again":
+        return ended
+      case "fewer":
+        words = words.slice(0, -1)
+        return info("Update")
       case "jump":
         turn += 2
-        words = 2
+        words = []
+        hear()
         return info("Update")
       case "back":
-        return info("Update", transcript(), heard / 2)
+        return info("Update", words, (windowStart + heard) / 2)
       case "warning":
         return JSON.stringify({ type: "Warning", request_id: requestId, sequence_id: 1, code: "W", description: "w" })
       case "unknown":
@@ -96,7 +126,9 @@ export const make = (script: Script, drain: number): { readonly peer: FakeTransp
       case "broken":
         return turnInfo({ event: "Update", turn, extra: { words: "many" } })
       case "stale-echo":
-        return JSON.stringify({ type: "ConfigureSuccess", request_id: requestId, sequence_id: 9, thresholds: { eot_threshold: 0.55 }, keyterms: [] })
+        return echo(0.55)
+      case "failure":
+        return failure
     }
   }
   const say = (server: FakeTransport.Server, sayings: ReadonlyArray<Saying>): Effect.Effect<void> =>
@@ -104,93 +136,105 @@ export const make = (script: Script, drain: number): { readonly peer: FakeTransp
       const text = sentence(saying)
       return text === undefined ? Effect.void : server.say(text)
     }, { discard: true })
-  const end = (server: FakeTransport.Server, how: string): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (how === "hang" || how === "no" || how === "send") return Effect.void
-      if (how === "fatal") return server.say(JSON.stringify({ type: "Error", sequence_id: 1, code: "INTERNAL_SERVER_ERROR", description: "x" }))
-      witness.over = true
-      if (how === "end") return server.end
-      return server.fail(how === "model" ? new FluxError.ModelStreamError({ detail: "m" }) : new FluxError.ConnectionLost({ detail: "r" }))
-    })
-  const later = (millis: number, effect: Effect.Effect<void>): Effect.Effect<void> =>
-    millis === 0 ? effect : Effect.asVoid(Effect.forkDetach(Effect.delay(effect, millis)))
-
-  const configure = (server: FakeTransport.Server, now: number, asked: { readonly thresholds?: object }): Effect.Effect<void> => {
-    if (now < answered) witness.wrong.push("two Configures are out")
-    const answer = script.answers[configures++ % script.answers.length]
-    answered = now + (answer === "yes" || answer === "no" ? 0 : answer === "late" ? 700 : 5000)
-    switch (answer) {
+  const breakOff = (server: FakeTransport.Server, how: Break | "hang"): Effect.Effect<void> => {
+    switch (how) {
       case "no":
-        return server.say(JSON.stringify({ type: "ConfigureFailure", request_id: requestId, sequence_id: 9, code: "X" }))
-      case "never":
+      case "hang":
         return Effect.void
-      default:
-        eot = { ...eot, ...asked.thresholds }
-        return later(answer === "late" ? 700 : 0, server.say(echo()))
+      case "end":
+        return server.end
+      case "fatal":
+        return server.say(JSON.stringify({ type: "Error", sequence_id: 1, code: "INTERNAL_SERVER_ERROR", description: "x" }))
+      case "model":
+        return server.fail(new FluxError.ModelStreamError({ detail: "m" }))
+      case "reset":
+        return server.fail(new FluxError.ConnectionLost({ detail: "r" }))
     }
   }
+  const own = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => apart(effect, clock)
+  const later = (millis: number, effect: Effect.Effect<void>): Effect.Effect<void> =>
+    millis === 0 ? effect : Effect.asVoid(own(Effect.forkDetach(Effect.delay(effect, millis))))
 
+  const configure = (server: FakeTransport.Server, now: number, change: Configure): Effect.Effect<void> => {
+    const answer = script.answers[configures.length % script.answers.length] ?? "yes"
+    configures.push({ at: now, change, answer })
+    if (answer === "no") return server.say(failure)
+    if (answer === "never") return Effect.void
+    eot = change.thresholds?.eot_threshold ?? eot
+    timeout = change.thresholds?.eot_timeout_ms ?? timeout
+    eager = change.thresholds?.eager_eot_threshold ?? eager
+    keyterms = change.keyterms ?? keyterms
+    return later(answer === "late" ? 700 : 0, server.say(echo()))
+  }
+
+  const takeText = (server: FakeTransport.Server, now: number, bytes: Uint8Array): Effect.Effect<void> => {
+    const message: { readonly type: string } & Configure = JSON.parse(new TextDecoder().decode(bytes))
+    switch (message.type) {
+      case "CloseStream": {
+        const { after, says, then } = script.closes
+        return later(after, Effect.andThen(say(server, says), breakOff(server, then)))
+      }
+      case "Configure":
+        return configure(server, now, message)
+      case "ForceEndTurn":
+        return words.length > 0
+          ? say(server, ["end"])
+          : server.say(JSON.stringify({ type: "Warning", request_id: requestId, sequence_id: 1, code: "FORCE_END_TURN_NO_ACTIVE_TURN", description: "w" }))
+      default:
+        wrong.push(`is sent ${message.type}`)
+        return Effect.void
+    }
+  }
   const take = Effect.fnUntraced(function*(frame: Frame, server: FakeTransport.Server): Effect.fn.Return<void, FluxError.FluxError> {
-    const now = yield* Clock.currentTimeMillis
-    if (sending > 0) witness.wrong.push("sends while a send is under way")
-    if (!witness.saidConnected) witness.wrong.push("sends before Connected")
-    if (witness.closeStreamAt !== undefined) witness.wrong.push("sends after CloseStream")
-    if (witness.bodyEnded > 0) witness.wrong.push("sends after the body's end")
-    sending += 1
-      if (frame.dataType === "UTF8") {
-        const text = new TextDecoder().decode(frame.bytes)
-        witness.texts.push({ at: now, text, audioBefore: witness.audio.length })
-        const message: { readonly type: string; readonly thresholds?: object } = JSON.parse(text)
-        if (message.type === "CloseStream") {
-          witness.closeStreamAt = now
-          const { after, says, then } = script.closes
-          yield* later(after, Effect.andThen(say(server, says), end(server, then)))
-        } else if (message.type === "Configure") yield* configure(server, now, message)
-        else if (message.type === "ForceEndTurn") yield* say(server, words > 0 ? ["end"] : ["warning"])
-        else witness.wrong.push(`sends ${message.type}`)
-        return
-      }
-      // a copy, as the client may use its buffer again
-      witness.audio.push({ at: now, bytes: frame.bytes.slice() })
-      heard += frame.bytes.length / 32_000
-      if (frame.bytes.length <= 2) return
-      const taking = script.takes[taken++ % script.takes.length]
-      if (taking === undefined) return
-      // what goes wrong does so once, and late enough for something to have happened
-      const trouble = taken > 4
-      if (trouble && taking.blocks !== 0) yield* taking.blocks < 0 ? Effect.never : Effect.sleep(taking.blocks)
-      yield* say(server, taking.says)
-      if (trouble) yield* end(server, taking.breaks)
-      if (trouble && taking.breaks === "send") {
-        return yield* FluxError.make(new FluxError.ConnectionLost({ detail: "s" }), "streaming")
-      }
+    if (frame.dataType === "UTF8") return yield* takeText(server, clock.currentTimeMillisUnsafe(), frame.bytes)
+    heard += frame.bytes.length / 2 / sampleRate
+    if (frame.bytes.length <= 2) return
+    const taking = script.takes[taken++ % script.takes.length]
+    if (taking === undefined) return
+    // what goes wrong does so late enough for something to have happened
+    const trouble = taken > 4
+    if (trouble && taking.blocks !== 0) yield* taking.blocks < 0 ? Effect.never : own(Effect.sleep(taking.blocks))
+    yield* say(server, taking.says)
+    if (trouble) yield* breakOff(server, taking.breaks)
+    if (trouble && taking.fails === "yes") {
+      return yield* FluxError.make(new FluxError.ConnectionLost({ detail: "s" }), "streaming")
+    }
   })
 
+  const connect = (server: FakeTransport.Server): Effect.Effect<void> => {
+    switch (script.connects.how) {
+      case "well":
+        return server.say(connected)
+      case "twice":
+        return Effect.andThen(server.say(connected), server.say(connected))
+      case "turn-first":
+        return Effect.andThen(say(server, ["start", "more"]), server.say(connected))
+      case "broken":
+        return server.say(`{"type":"Connected"}`)
+      default:
+        return breakOff(server, script.connects.how)
+    }
+  }
   const peer: FakeTransport.Peer = {
-    accept: script.accepts < 0 ? Effect.never : Effect.sleep(script.accepts),
+    accept: script.accepts === -1
+      ? Effect.never
+      : script.accepts === -2
+      ? Effect.fail(FluxError.make(new FluxError.ServiceUnavailable({ status: 503, detail: "x" }), "open"))
+      : own(Effect.sleep(script.accepts)),
     opened: (server) =>
-      script.connects < 0
+      script.connects.after < 0
         ? Effect.never
-        : Effect.delay(
-          Effect.suspend(() => {
-            witness.saidConnected = true
-            return server.say(connected)
-          }),
-          script.connects
-        ),
-    received: (frame, server) =>
-      Effect.ensuring(take(frame, server), Effect.sync(() => {
-        sending -= 1
-      })),
-    ended: () =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        witness.bodyEnded += 1
-        if (witness.bodyEnded > 1) witness.wrong.push("ends the body twice")
-        const drained = witness.closeStreamAt !== undefined && now >= witness.closeStreamAt + drain
-        if (!witness.over && !drained) witness.wrong.push("ends the body before the tail")
-        return script.hangs.ended ? Effect.never : Effect.void
-      }),
+        : own(Effect.delay(
+          Effect.andThen(
+            connect(server),
+            Effect.forEach(script.speaks, ({ after, breaks, says }) =>
+              later(after, Effect.andThen(say(server, says), breakOff(server, breaks))), { discard: true })
+          ),
+          script.connects.after
+        )),
+    received: take,
+    ended: () => script.hangs.ended ? Effect.never : Effect.void,
     released: script.hangs.released ? Effect.never : Effect.void
   }
-  return { peer, witness }
+  return { peer, configures, active: () => ({ eot, timeout, keyterms }), wrong }
 }

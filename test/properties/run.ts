@@ -1,179 +1,335 @@
-/** Runs a random script on TestClock, and tells what came of it. */
+/** Runs a random user on TestClock, whatever is on the other side, and tells what came of it. Fails where a bound does not hold. */
 import { assert } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as Audio from "../../src/Audio.ts"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import type * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSession from "../../src/FluxSession.ts"
-import type * as FluxSettings from "../../src/FluxSettings.ts"
-import { type ProfileName, profiles } from "../../src/FluxTransport.ts"
-import * as Stamp from "../../src/simulator/Stamp.ts"
-import { fork, settingsOf } from "../support/session.ts"
-import * as peers from "./peer.ts"
-import type { Act, Script } from "./script.ts"
+import * as FluxSettings from "../../src/FluxSettings.ts"
+import { FluxTransport } from "../../src/FluxTransport.ts"
+import { fork } from "../support/session.ts"
+import * as censuses from "./census.ts"
+import type { Act, User } from "./script.ts"
+import * as sounds from "./sound.ts"
+import * as witnesses from "./witness.ts"
 
-/** Small, so that it fills up: eight frames. */
-export const outboxLimit = 8 * 2560
-export const drainMillis = 15_000
-/** Each step of closing is bounded by `disconnectTimeout`; there are four of them. */
-const closeBound = 4 * 2000
+type SessionExit<A = unknown> = Exit.Exit<A, FluxError.FluxError>
 
-/** What came of a run. */
+/** From when to when; ms. */
+export interface Interval {
+  readonly from: number
+  to: number
+}
+
+/** What came of a run. Times in ms. */
 export interface Outcome {
-  readonly witness: peers.Witness
+  readonly user: User
+  readonly witness: witnesses.Witness
   readonly entries: ReadonlyArray<FakeTransport.Entry>
   readonly events: ReadonlyArray<FluxEvent>
   /** How the events ended; undefined where nobody was there to hear it. */
-  readonly ending: Exit.Exit<void, FluxError.FluxError> | undefined
-  /** How `finish` ended. */
-  readonly finished: Exit.Exit<void, FluxError.FluxError> | undefined
-  /** Bytes of the conversation, and which of them were muted. */
-  readonly offered: number
-  /** So many more may have come, of a chunk that failed. */
-  readonly partial: number
-  readonly muted: ReadonlyArray<readonly [from: number, to: number]>
-  readonly updates: ReadonlyArray<Exit.Exit<unknown, FluxError.FluxError> | undefined>
+  readonly ending: SessionExit<void> | undefined
+  /** How `finish` ended; undefined where the Scope was closed instead. */
+  readonly finished: SessionExit<void> | undefined
+  readonly sound: sounds.Sound
+  /** When audio was offered that was not muted. */
+  readonly offeredAt: ReadonlyArray<number>
+  readonly endTurns: ReadonlyArray<Interval>
+  readonly updates: ReadonlyArray<SessionExit>
+  /** What the last update that was asked for wants. */
+  readonly wanted: FluxSettings.Settings | undefined
   readonly settings: FluxSettings.Settings
-  /** The last threshold that was asked for. */
-  readonly lastEot: number | undefined
+  /** When the user left, and where the session was. */
+  readonly leftAt: number
+  readonly leftStatus: FluxSession.Status
+  readonly closedAt: number
 }
 
-/** Runs a script to its end; fails where a bound does not hold. */
-export const run = Effect.fnUntraced(function*(script: Script) {
-  const { peer, witness } = peers.make(script, drainMillis)
-  const profile: ProfileName = script.profile
-  return yield* Effect.provide(play(script, witness), FakeTransport.layerPeer(() => peer, { capabilities: profiles[profile] }))
+/** What a run must know of the other side: the longest that it does not read, and whether a connection is freed. */
+export interface OtherSide {
+  readonly blocksMillis: number
+  readonly frees: boolean
+}
+
+/** The session's settings: a small outbox, so that it fills up. */
+export const settingsOf = ({ limit, policy, rate }: User): FluxSettings.SettingsPatch => ({
+  sampleRate: rate,
+  outboxLimit: limit * Audio.bytesOf({ encoding: "linear16", sampleRate: rate }, Audio.frameMillis),
+  outboxPolicy: policy
 })
 
-const play = Effect.fnUntraced(function*(script: Script, witness: peers.Witness) {
-  const settings = settingsOf({ outboxLimit, outboxPolicy: script.policy })
-  const scope = yield* Scope.make()
-  const session = yield* FluxSession.open(settings, { id: "call", finish: script.finish }).pipe(Scope.provide(scope))
+/** The largest chunk. */
+const mostBytes = 30_001
+/** Most events that wait: the limit and the few that end a session. */
+const eventsBound = 4096 + 8
+/** Control messages that stand on top of the outbox's limit. */
+const controlBytes = 400
+/** A Configure has 5 s, as has the one before it; opening has 25, and a frame under way 5. */
+const updateBound = Duration.seconds(41)
+
+/** Plays the user. */
+export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
+  const clock = yield* Clock.Clock
+  const now = (): number => clock.currentTimeMillisUnsafe()
+  const transport = yield* FluxTransport
   const fake = yield* FakeTransport.FakeTransport
+  const settings = yield* Effect.fromResult(FluxSettings.resolve(FluxSettings.defaults, settingsOf(user), transport.capabilities))
+  const frameBytes = Audio.bytesOf(settings, Audio.frameMillis)
+  const drainMillis = Duration.toMillis(settings.drainTimeout)
+  const { watch, witness } = witnesses.make(user.rate, drainMillis)
+  const census = yield* censuses.make
+  const scope = yield* Scope.make()
+
+  let probe: Effect.Effect<void> = Effect.void
+  const session = yield* census.count(
+    FluxSession.open(settings, { id: "call", finish: user.finish, raw: true }).pipe(
+      Effect.provideService(FluxTransport, watch(transport, Effect.suspend(() => probe))),
+      Scope.provide(scope)
+    )
+  )
+  probe = Effect.map(session.buffered, ({ behindSeconds, events, outboxBytes }) => {
+    const most = settings.outboxLimit + frameBytes + controlBytes
+    if (outboxBytes > most) witness.wrong.push(`${outboxBytes} bytes wait at ${now()} ms`)
+    if (events > eventsBound) witness.wrong.push(`${events} events wait at ${now()} ms`)
+    if (!(behindSeconds >= 0)) witness.wrong.push(`is ${behindSeconds} s behind`)
+  })
+
+  // --- who listens
+
   const events: Array<FluxEvent> = []
-  const listen = Effect.exit(Stream.runForEach(session.events, (event) =>
-    Effect.andThen(script.consumer === "slow" ? Effect.sleep("2 seconds") : Effect.void, Effect.sync(() => void events.push(event)))))
-  const listening = script.consumer === "late" ? undefined : yield* fork(listen)
+  const heard = user.consumer === "stops" ? Stream.take(session.events, 2) : session.events
+  const listen = Effect.exit(Stream.runForEach(heard, (event) =>
+    Effect.andThen(user.consumer === "slow" ? Effect.sleep("2 seconds") : Effect.void, Effect.sync(() => void events.push(event)))))
+  const listening = user.consumer === "late" ? undefined : yield* fork(listen)
 
-  let offered = 0
-  let partial = 0
-  const muted: Array<readonly [number, number]> = []
+  // --- who speaks
+
+  const sound = sounds.make()
+  const offeredAt: Array<number> = []
+  const endTurns: Array<Interval> = []
+  const updates: Array<Fiber.Fiber<SessionExit>> = []
+  let wanted: FluxSettings.Settings | undefined
   let isMuted = false
-  const updates: Array<Fiber.Fiber<Exit.Exit<unknown, FluxError.FluxError>>> = []
-  let lastEot: number | undefined
+  /** Chunks whose senders wait in fibers of their own, in order. */
+  const behind = new Set<sounds.Chunk>()
+  const unsettle = (): void => {
+    for (const chunk of behind) chunk.fate = "unknown"
+  }
+  const fate = (): sounds.Chunk["fate"] => behind.size > 0 ? "unknown" : isMuted ? "muted" : "due"
+  const offers = (): void => {
+    if (!isMuted) offeredAt.push(now())
+  }
+  const offer = (pcm: Uint8Array): Effect.Effect<SessionExit<void>> =>
+    Effect.ensuring(Effect.exit(session.send(pcm)), Effect.sync(() => void pcm.fill(0x55)))
+  const isRefusal = (exit: SessionExit): boolean => {
+    const error = Exit.findErrorOption(exit)
+    return error._tag === "Some" && error.value.reason._tag === "BufferOverflow" && error.value.reason.buffer === "audio"
+  }
 
-  /** The conversation's next bytes, which say where they are from. */
-  const next = (bytes: number): Uint8Array => {
-    const from = Math.floor(offered / 2)
-    return Stamp.audio(from, Math.ceil(bytes / 2) + 1).subarray(offered % 2, offered % 2 + bytes)
-  }
-  const account = (bytes: number): void => {
-    if (isMuted) muted.push([offered, offered + bytes])
-    offered += bytes
-  }
-  const send = (bytes: number) =>
+  const send = (bytes: number): Effect.Effect<boolean> =>
     Effect.suspend(() => {
-      const pcm = next(bytes)
-      return Effect.map(Effect.exit(session.send(pcm)), (exit) => {
-        pcm.fill(0x55)
-        if (Exit.isSuccess(exit)) account(bytes)
-        // a sender that was waiting when the session failed may have left a part of its chunk inside
-        else partial = Math.max(partial, bytes)
+      const before = fate()
+      offers()
+      return Effect.map(offer(sound.next(bytes)), (exit) => {
+        // one that was waiting when the session failed may have left a part inside
+        if (Exit.isSuccess(exit)) sound.account(bytes, before)
+        else if (!isRefusal(exit)) sound.account(bytes, "unknown")
         return Exit.isSuccess(exit)
       })
     })
+  const sendBehind = (bytes: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const pcm = sound.next(bytes)
+      const chunk = sound.account(bytes, fate())
+      offers()
+      behind.add(chunk)
+      const waiting = Effect.map(offer(pcm), (exit) => {
+        behind.delete(chunk)
+        if (Exit.isFailure(exit)) chunk.fate = "unknown"
+      })
+      return Effect.asVoid(Effect.forkDetach(waiting, { startImmediately: true }))
+    })
+  const sendOrGiveUp = (bytes: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const chunk = sound.next(bytes)
+      const before = fate()
+      offers()
+      return Effect.map(Effect.timeoutOption(offer(chunk), 100), (done) => {
+        const sent = sound.account(bytes, before)
+        if (done._tag === "None" || Exit.isFailure(done.value)) sound.giveUp(sent)
+      })
+    })
+  const offerUnsafe = (bytes: number): void => {
+    const pcm = sound.next(bytes)
+    const before = fate()
+    if (session.offerUnsafe(pcm)) {
+      offers()
+      sound.account(bytes, before)
+    }
+    pcm.fill(0x55)
+  }
+  const update = Effect.fnUntraced(function*({ eager, eot, keyterm, timeout }: Extract<Act, { readonly act: "update" }>) {
+    const next = FluxSettings.resolve(yield* session.settings, {
+      eotThreshold: eot,
+      ...(timeout === 0 ? { eotTimeoutMs: null } : { eotTimeoutMs: timeout }),
+      ...(keyterm === "" ? {} : { keyterm: [keyterm] }),
+      ...(eager === 0 ? {} : { eagerEotThreshold: eager })
+    }, transport.capabilities)
+    // such as an eager threshold above the other
+    if (Result.isFailure(next)) return
+    if (transport.capabilities.configure) wanted = next.success
+    const bounded = Effect.timeoutOrElse(Effect.exit(session.update(next.success)), {
+      duration: updateBound,
+      orElse: () => Effect.die("an update takes too long")
+    })
+    updates.push(yield* Effect.forkDetach(bounded, { startImmediately: true }))
+  })
+  const endTurn = Effect.suspend(() => {
+    const interval: Interval = { from: now(), to: Number.POSITIVE_INFINITY }
+    endTurns.push(interval)
+    const ending = Effect.map(Effect.exit(session.endTurn), () => {
+      interval.to = now()
+    })
+    return Effect.asVoid(Effect.forkDetach(ending, { startImmediately: true }))
+  })
+  /** What was offered goes out by itself: a part of a frame waits for 80 ms, a write that failed for 500. */
+  const drains = Effect.gen(function*() {
+    const idle = other.blocksMillis === 0 && other.frees && (yield* session.status) === "ready" && behind.size === 0 &&
+      endTurns.every(({ to }) => to < Number.POSITIVE_INFINITY)
+    const { outboxBytes } = yield* session.buffered
+    if (idle && outboxBytes > 0) witness.wrong.push(`${outboxBytes} bytes still wait at ${now()} ms`)
+  })
   const act = Effect.fnUntraced(function*(step: Act) {
     switch (step.act) {
-      case "send": {
-        if (step.waits) {
-          yield* send(step.bytes)
-          break
-        }
-        const pcm = next(step.bytes)
-        if (session.offerUnsafe(pcm)) account(step.bytes)
-        pcm.fill(0x55)
+      case "send":
+        if (step.how === "unsafe") offerUnsafe(step.bytes)
+        else if (user.policy !== "suspend" || step.how === "waits") yield* send(step.bytes)
+        else if (step.how === "behind") yield* sendBehind(step.bytes)
+        else if (behind.size > 0 || sound.bytes() % 2 !== 0 || isMuted) yield* send(step.bytes)
+        else yield* sendOrGiveUp(step.bytes)
         break
-      }
       case "stream":
         for (let i = 0; i < step.frames; i++) {
-          if (!(yield* send(2560))) break
-          yield* Effect.sleep(80)
+          if (!(yield* send(frameBytes))) break
+          yield* Effect.sleep(Audio.frameMillis)
         }
         break
-      case "pause":
+      case "pause": {
+        const quiet = (yield* session.status) === "ready"
         yield* Effect.sleep(step.millis)
+        if (quiet && step.millis >= 1500) yield* drains
         break
+      }
       case "mute":
+        unsettle()
         isMuted = step.on
         yield* session.setMuted(step.on)
         break
-      case "update": {
-        const current = yield* session.settings
-        const { eotTimeoutMs: _, ...rest } = current
-        const wanted = { ...rest, eotThreshold: step.eot, ...(step.timeout === 0 ? {} : { eotTimeoutMs: step.timeout }) }
-        if (script.profile === "hosted-2026-09") lastEot = step.eot
-        // within its bound, that of opening, and that of one before it; it outlives the user's own fiber
-        const bounded = Effect.timeoutOrElse(Effect.exit(session.update(wanted)), {
-          duration: "45 seconds",
-          orElse: () => Effect.die("an update takes too long")
-        })
-        updates.push(yield* Effect.forkDetach(bounded, { startImmediately: true }))
+      case "update":
+        yield* update(step)
         break
-      }
       case "endTurn":
-        yield* Effect.forkDetach(Effect.exit(session.endTurn), { startImmediately: true })
+        yield* endTurn
     }
-    const { events: waiting, outboxBytes } = yield* session.buffered
-    if (outboxBytes > outboxLimit + 2560) assert.fail(`${outboxBytes} bytes wait`)
-    if (waiting > 4096) assert.fail(`${waiting} events wait`)
+    yield* probe
   })
 
-  const user = yield* fork(Effect.forEach(script.acts, act, { discard: true }))
-  // a sender may wait as long as a peer that takes a frame every four seconds makes it
-  for (let minute = 0; minute < 20 && user.pollUnsafe() === undefined; minute++) yield* TestClock.adjust("1 minute")
-  if (user.pollUnsafe() === undefined) assert.fail("the user hangs")
-  yield* Fiber.join(user)
+  // --- how it goes
 
-  let finished: Exit.Exit<void, FluxError.FluxError> | undefined
-  if (script.leaves === "finish") {
+  const speaking = yield* fork(Effect.forEach(user.acts, act, { discard: true }))
+  if (user.leaves.after >= 0) {
+    yield* TestClock.adjust(user.leaves.after)
+    // whoever is sending gives that up, and sends no more
+    if (speaking.pollUnsafe() === undefined) {
+      yield* Fiber.interrupt(speaking)
+      sound.account(mostBytes, "unknown")
+    }
+  } else {
+    // a sender may wait as long as a server that takes a frame every four seconds makes it
+    for (let minute = 0; minute < 30 && speaking.pollUnsafe() === undefined; minute++) yield* TestClock.adjust("1 minute")
+    if (speaking.pollUnsafe() === undefined) assert.fail("the user hangs")
+  }
+  const failed = speaking.pollUnsafe()
+  if (failed !== undefined && Exit.isFailure(failed) && !Exit.hasInterrupts(failed)) return yield* Effect.failCause(failed.cause)
+
+  const leftAt = now()
+  const leftStatus = yield* session.status
+  let finished: SessionExit<void> | undefined
+  if (user.leaves.how === "finish") {
+    const waiting = (yield* session.buffered).outboxBytes + [...behind].reduce((sum, { from, to }) => sum + to - from, 0)
+    const frames = Math.ceil(waiting / frameBytes) + behind.size + 4
+    const { connectedTimeout, openTimeout } = settings
+    const bound = Duration.toMillis(openTimeout) + Duration.toMillis(connectedTimeout) + frames * other.blocksMillis +
+      // trailing silence, and an end of turn before it
+      2 * (5000 + 2000) + drainMillis + closeBound
     const finishing = yield* fork(Effect.exit(session.finish))
-    yield* TestClock.adjust("5 minutes")
+    yield* TestClock.adjust(bound)
     if (finishing.pollUnsafe() === undefined) assert.fail("finish hangs")
     finished = yield* Fiber.join(finishing)
   }
-  if (script.leaves === "interrupt" && listening !== undefined) yield* fork(Fiber.interrupt(listening))
   const closing = yield* fork(Scope.close(scope, Exit.void))
-  yield* TestClock.adjust(closeBound)
+  // a session that has ended has freed its connection
+  yield* TestClock.adjust(finished === undefined ? closeBound : 0)
   if (closing.pollUnsafe() === undefined) assert.fail("closing the scope hangs")
+  const closedAt = now()
 
-  // nobody is left behind
+  // --- what is left behind
+
+  if (other.frees) {
+    assert.strictEqual(census.timers(), 0, "timers that are left behind")
+    assert.strictEqual(census.fibers(), 0, "fibers that are left behind")
+  }
   const after = (yield* fake.entries).length
+  const late = yield* fork(Effect.exit(Effect.all([
+    Effect.exit(session.send(new Uint8Array(2))),
+    Effect.exit(session.update(settings)),
+    Effect.exit(session.endTurn),
+    Effect.exit(session.finish),
+    Effect.exit(session.connected)
+  ])))
+  assert.isFalse(session.offerUnsafe(new Uint8Array(2)), "takes audio after its end")
+  yield* TestClock.adjust(0)
+  if (late.pollUnsafe() === undefined) assert.fail("hangs after its end")
+  assert.strictEqual(yield* session.status, "ended")
+  if (updates.some((update) => update.pollUnsafe() === undefined)) assert.fail("an update hangs")
+  if (endTurns.some(({ to }) => to === Number.POSITIVE_INFINITY)) assert.fail("an endTurn hangs")
+  if (behind.size > 0) assert.fail("a sender hangs")
   yield* TestClock.adjust("1 hour")
   const entries = yield* fake.entries
   if (entries.length !== after) assert.fail(`goes on after it is closed: ${JSON.stringify(entries.slice(after, after + 3))}`)
-  if (updates.some((update) => update.pollUnsafe() === undefined)) assert.fail("an update hangs")
 
   const hearing = listening ?? (yield* fork(listen))
   yield* TestClock.adjust("5 hours")
-  const heard = hearing.pollUnsafe()
-  if (heard === undefined) assert.fail("the events hang")
+  const exit = hearing.pollUnsafe()
+  if (exit === undefined) assert.fail("the events hang")
   const outcome: Outcome = {
+    user,
     witness,
     entries,
     events,
-    ending: heard !== undefined && Exit.isSuccess(heard) ? heard.value : undefined,
+    ending: user.consumer === "stops" || exit === undefined || Exit.isFailure(exit) ? undefined : exit.value,
     finished,
-    offered,
-    partial,
-    muted,
+    sound,
+    offeredAt,
+    endTurns,
     updates: yield* Effect.forEach(updates, Fiber.join),
+    wanted,
     settings: yield* session.settings,
-    lastEot
+    leftAt,
+    leftStatus,
+    closedAt
   }
   return outcome
 })
+
+/** Each step of closing is bounded by `disconnectTimeout`, 2 s; there are four of them. A failed write waits 500 ms for its reason. */
+const closeBound = 4 * 2000 + 500
