@@ -15,7 +15,7 @@ import { feed } from "./internal/feed.ts"
 import { type FluxSession, openSession, type SessionOptions } from "./internal/openSession.ts"
 
 export type { FluxSession, SessionOptions } from "./internal/openSession.ts"
-export type { Buffered, Finish, Status } from "./internal/session.ts"
+export type { Buffered, Finish, Status } from "./internal/sessionShape.ts"
 
 /**
  * Opens a session with settings that `FluxSettings.resolve` has passed. Returns at once: the connection is made in

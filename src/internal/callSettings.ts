@@ -9,7 +9,7 @@ import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { Capabilities } from "../FluxTransport.ts"
 import type { FluxSession } from "./openSession.ts"
-import type { OpenedSession } from "./session.ts"
+import type { OpenedSession } from "./sessionShape.ts"
 
 /** See the module. */
 export interface CallSettings {

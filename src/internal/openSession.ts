@@ -8,7 +8,8 @@ import type { FluxEvent } from "../FluxEvent.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxTransport } from "../FluxTransport.ts"
 import * as events from "./events.ts"
-import { type Finish, make, type OpenedSession, type Session } from "./session.ts"
+import { make } from "./session.ts"
+import type { Finish, OpenedSession, Session } from "./sessionShape.ts"
 
 /** An open session. It works by itself as long as its Scope. */
 export interface FluxSession extends Session {

@@ -18,10 +18,12 @@ import { attempt, firstOf } from "./bounded.ts"
 import * as discretion from "./discretion.ts"
 import * as endTurns from "./endTurn.ts"
 import { eventLimit, type Events } from "./events.ts"
+import * as hearing from "./hearing.ts"
 import * as keepAlive from "./keepAlive.ts"
 import * as meters from "./meter.ts"
 import * as outboxes from "./outbox.ts"
 import * as progresses from "./progress.ts"
+import type { Finish, OpenedSession, Status } from "./sessionShape.ts"
 import * as settingsChanges from "./settingsChange.ts"
 import type * as signals from "./signals.ts"
 import * as stalls from "./stall.ts"
@@ -29,69 +31,6 @@ import * as telemetry from "./telemetry.ts"
 import * as timelines from "./timeline.ts"
 import * as watchdogs from "./watchdog.ts"
 import * as writers from "./writer.ts"
-
-/** Where a session is. `accepted`: headers are here, Flux has not said Connected. */
-export type Status = "opening" | "accepted" | "ready" | "finishing" | "ended"
-
-/** How a session ends its audio: at once, or with silence until Flux ends the open turn (at most eotTimeoutMs + 2 s). */
-export type Finish = "close" | "silence"
-
-/** What waits in a session. */
-export interface Buffered {
-  /** Audio that waits to be sent. */
-  readonly outboxBytes: number
-  /** Events that wait for whoever listens. */
-  readonly events: number
-  /** Audio offered that Flux has not told of yet, in seconds. */
-  readonly behindSeconds: number
-}
-
-/** What a session can be asked, however it is listened to. */
-export interface Session {
-  /** Completes when Flux takes audio; fails as the session fails. */
-  readonly connected: Effect.Effect<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>
-  /**
-   * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
-   * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
-   * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. Audio sent before
-   * Connected is kept in order. The buffer is copied.
-   */
-  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
-  /** The same for callbacks: takes all of it or nothing, and says which. */
-  readonly offerUnsafe: (pcm: Uint8Array) => boolean
-  /** Says that no more audio comes, without waiting. */
-  readonly endAudio: Effect.Effect<void>
-  /**
-   * Changes settings; completes when they are in force. Those of the client alone are at once; thresholds, keyterms,
-   * language hints and numerals when Flux has taken them. All or nothing: fails with `UnsupportedByEndpoint` where the
-   * endpoint cannot change one of them while running, with `SettingsRefused` where Flux refuses, and with
-   * `ConfigureUnanswered`.
-   */
-  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<"configured", FluxError.FluxError>
-  /**
-   * Ends the open turn behind all audio offered so far: by ForceEndTurn where the endpoint takes it, else by silence in
-   * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s. Audio offered meanwhile belongs to
-   * the next turn.
-   */
-  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
-  /** While muted, audio moves the conversation's time on and is not sent; an open turn is ended by silence. */
-  readonly setMuted: (muted: boolean) => Effect.Effect<void>
-  /** Ends the audio and waits until the last words are here and the connection is freed. */
-  readonly finish: Effect.Effect<void, FluxError.FluxError>
-  readonly status: Effect.Effect<Status>
-  readonly settings: Effect.Effect<FluxSettings.Settings>
-  readonly buffered: Effect.Effect<Buffered>
-}
-
-/** A session as whoever opened it has it. */
-export interface OpenedSession extends Session {
-  /** The session's life; never fails. */
-  readonly run: Effect.Effect<void>
-  /** To be said before `run` is interrupted: only then does an interruption come from outside. */
-  readonly scopeClosing: Effect.Effect<void>
-  /** Tells that settings which nobody waits for cannot be had. */
-  readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
-}
 
 /** How long a failed write waits for the reader to tell why. */
 const reasonGrace = Duration.millis(500)
@@ -104,9 +43,6 @@ const updateSlot = 0.25
 /** Audio of an open turn that is kept where something must be dropped: from 2 s before it was noticed, 15 s. */
 const turnLeadSeconds = 2
 const turnKeptSeconds = 15
-/** Flux's warning that there is no turn to end (protocol 2.5). */
-const noActiveTurn = "FORCE_END_TURN_NO_ACTIVE_TURN"
-
 /** How often what waits and what was sent is reported while Flux says nothing, ms. */
 const reportInterval = 1000
 
@@ -196,47 +132,6 @@ export const make = (options: {
   const behindSeconds = (): number =>
     Math.max(0, timeline.seconds() - progress.transcribed()) + Audio.secondsOf(format, outbox.bytes())
 
-  /** Seconds of the conversation. What has no width does not begin beyond a gap that it ends before. */
-  const span = (start: number, end: number): { readonly start: number; readonly end: number } => {
-    const to = timeline.end(end)
-    return { start: start <= end ? Math.min(timeline.start(start), to) : timeline.start(start), end: to }
-  }
-  const placedWord = (word: FluxMessage.Word): FluxMessage.Word => {
-    const { end, start } = word
-    if (start != null && end != null) return { ...word, ...span(start, end) }
-    return {
-      ...word,
-      ...(start == null ? {} : { start: timeline.start(start) }),
-      ...(end == null ? {} : { end: timeline.end(end) })
-    }
-  }
-  /** A TurnInfo in conversation time. */
-  const placed = (info: FluxMessage.TurnInfo): FluxMessage.TurnInfo => {
-    if (timeline.isIdentity()) return info
-    const { end, start } = span(info.audio_window_start, info.audio_window_end)
-    return { ...info, audio_window_start: start, audio_window_end: end, words: info.words.map(placedWord) }
-  }
-
-  const onTurnInfo = (info: FluxMessage.TurnInfo, text: string): Effect.Effect<void, FluxError.FluxError> => {
-    const at = now()
-    const message = placed(info)
-    progress.take(info, message)
-    telemetry.behind.updateUnsafe(behindSeconds(), context)
-    report()
-    const sentAt = info.event === "EndOfTurn" ? timeline.sentAt(info.audio_window_end) : undefined
-    if (sentAt !== undefined) {
-      const latency = (at - sentAt) / 1000
-      telemetry.turnLatency.updateUnsafe(latency, context)
-      sink.latency(latency)
-    }
-    const told = emit({ type: "Message", at, message, text })
-    timeline.forget(info.audio_window_start, info.audio_window_end)
-    // who waits for these begins right here
-    watchdog.turnOpen(progress.turnOpen() && status === "ready")
-    if (info.event === "EndOfTurn") endTurn.ended()
-    return told
-  }
-
   const onConnected = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
     const { requestId, variant } = to
     status = "ready"
@@ -254,38 +149,24 @@ export const make = (options: {
     }))
   }
 
-  const onText = (text: string): Effect.Effect<void, FluxError.FluxError> => {
-    const message = FluxMessage.parse(text)
-    stall.heard()
-    count(message)
-    switch (message.type) {
-      case "TurnInfo":
-        return onTurnInfo(message, text)
-      case "Connected":
-        return connection === undefined || status !== "accepted" ? Effect.void : onConnected(connection)
-      case "Error":
-        return Effect.fail(failure(new FluxError.FluxFatal({ code: message.code, description: message.description })))
-      case "Unreadable":
-        if (message.messageType === "Connected" || message.messageType === "Error") {
-          const detail = `${message.messageType} could not be read: ${message.problem}`
-          return Effect.fail(failure(new FluxError.MalformedFrame({ detail })))
-        }
-        return emit({ type: "Message", at: now(), message, text })
-      case "ConfigureSuccess":
-        return Effect.sync(() => changes.onSuccess(message))
-      case "ConfigureFailure":
-        return Effect.sync(() => changes.onFailure(message))
-      case "Warning": {
-        const told = emit({ type: "Message", at: now(), message, text })
-        if (message.code === noActiveTurn) endTurn.ended()
-        return told
-      }
-      default:
-        return emit({ type: "Message", at: now(), message, text })
-    }
-  }
-  const count = (message: { readonly type: string; readonly event?: string }): void =>
-    telemetry.message[message.event ?? message.type]?.updateUnsafe(1, context)
+  const onText = hearing.make({
+    now,
+    context,
+    timeline,
+    progress,
+    emit,
+    failure: (reason) => failure(discreet.reason(reason)),
+    onConnected: () => connection === undefined || status !== "accepted" ? Effect.void : onConnected(connection),
+    onMessage: () => stall.heard(),
+    onTurn: (latency) => {
+      telemetry.behind.updateUnsafe(behindSeconds(), context)
+      report()
+      if (latency !== undefined) sink.latency(latency)
+    },
+    onTurnTold: () => watchdog.turnOpen(progress.turnOpen() && status === "ready"),
+    onNoTurn: () => endTurn.ended(),
+    onConfigured: (answer) => answer.type === "ConfigureSuccess" ? changes.onSuccess(answer) : changes.onFailure(answer)
+  })
   /** What waits is of interest just when nothing comes in. */
   const reporting: Effect.Effect<never> = Effect.forever(Effect.andThen(Effect.sleep(reportInterval), Effect.sync(report)))
 
