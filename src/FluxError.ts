@@ -295,8 +295,11 @@ export class SessionLimit extends Schema.TaggedError<SessionLimit>()("SessionLim
 export class UnsupportedByEndpoint extends Schema.TaggedError<UnsupportedByEndpoint>()("UnsupportedByEndpoint", {
   feature: Schema.String
 }) {
-  readonly hint: string =
-    "Flux ends the session on a message it does not know, so it was not sent. If the deployed bundle knows it, say so in the transport's capabilities"
+  get hint(): string {
+    return this.feature.endsWith("which no endpoint takes")
+      ? "Open another conversation with these settings"
+      : "Flux ends the session on a message it does not know, so it was not sent. If the deployed bundle knows it, say so in the transport's capabilities"
+  }
   override get message(): string {
     return `The endpoint's declared capabilities do not include ${this.feature}`
   }

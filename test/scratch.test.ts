@@ -1,7 +1,10 @@
 /** The README's programs: they are the files of scratch/, and those that need no endpoint run here. */
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
+import * as Result from "effect/Result"
 import { retryable } from "../src/FluxError.ts"
+import { profiles } from "../src/FluxTransport.ts"
+import * as Script from "../src/simulator/Script.ts"
 import { type Row, rows } from "./support/faultTable.ts"
 import "../scratch/test-with-a-server.ts"
 import "../scratch/test-your-agent.ts"
@@ -32,6 +35,23 @@ describe("README", () => {
       const file = read(path).replace(/^\/\*\*.*\*\/\n/, "").replace("../src/index.ts", "effect-flux-sagemaker")
       assert.strictEqual(shown, file, path)
     }
+  })
+
+  it("shows a script that is one", () => {
+    const shown = [...readme.matchAll(/```json\n([^]*?)```/g)].map(([, text = ""]) => text)
+    assert.isAtLeast(shown.length, 1)
+    for (const text of shown) assert.isTrue(Result.isSuccess(Script.parse(text)), JSON.stringify(Script.parse(text)))
+  })
+
+  it("says what each profile takes", () => {
+    const shown = [...readme.matchAll(/^\| `[\w-]+` \| (?:yes|no) \|.* to .* to .*$/gm)].map(([row]) => row)
+    const yes = (flag: boolean): string => (flag ? "yes" : "no")
+    const range = (bounds: ReadonlyArray<number>): string => bounds.map((bound) => bound.toLocaleString("en")).join(" to ")
+    assert.deepStrictEqual(shown, Object.values(profiles).map((profile) => {
+      const features = yes(profile.numerals && profile.profanityFilter && profile.redact)
+      const takes = `${yes(profile.configure)} | ${yes(profile.forceEndTurn)} | ${features}`
+      return `| \`${profile.name}\` | ${takes} | ${range(profile.eotThreshold)} | ${range(profile.eotTimeoutMs)} |`
+    }))
   })
 
   it("says of every reason whether it is retryable", () => {

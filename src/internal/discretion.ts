@@ -85,7 +85,7 @@ export const make = (settings: Settings): Discretion => {
           detail: text(given.detail),
           originalStatusCode: given.originalStatusCode,
           logStreamArn: given.logStreamArn,
-          endpoint: given.endpoint
+          ...(given.endpoint === undefined ? {} : { endpoint: given.endpoint })
         })
       case "Throttled":
         return new FluxError.Throttled({ detail: text(given.detail) })

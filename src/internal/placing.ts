@@ -6,7 +6,10 @@ import type { Timeline } from "./timeline.ts"
 export const place = (timeline: Timeline, info: TurnInfo): TurnInfo => {
   if (timeline.isIdentity()) return info
   const { end, start } = span(timeline, info.audio_window_start, info.audio_window_end)
-  return { ...info, audio_window_start: start, audio_window_end: end, words: info.words.map((word) => placeWord(timeline, word)) }
+  /** What lies in the window goes on to lie in it, also what has no width and stands at a gap. */
+  const inside = (told: number, seconds: number): number =>
+    told >= info.audio_window_start && told <= info.audio_window_end ? Math.min(Math.max(seconds, start), end) : seconds
+  return { ...info, audio_window_start: start, audio_window_end: end, words: info.words.map((word) => placeWord(timeline, word, inside)) }
 }
 
 /** What has no width does not begin beyond a gap that it ends before. */
@@ -15,12 +18,12 @@ const span = (timeline: Timeline, start: number, end: number): { readonly start:
   return { start: start <= end ? Math.min(timeline.start(start), to) : timeline.start(start), end: to }
 }
 
-const placeWord = (timeline: Timeline, word: Word): Word => {
+const placeWord = (timeline: Timeline, word: Word, inside: (told: number, seconds: number) => number): Word => {
   const { end, start } = word
-  if (start != null && end != null) return { ...word, ...span(timeline, start, end) }
+  const begins = start == null || end == null ? timeline.start : (at: number): number => span(timeline, at, end).start
   return {
     ...word,
-    ...(start == null ? {} : { start: timeline.start(start) }),
-    ...(end == null ? {} : { end: timeline.end(end) })
+    ...(start == null ? {} : { start: inside(start, begins(start)) }),
+    ...(end == null ? {} : { end: inside(end, timeline.end(end)) })
   }
 }

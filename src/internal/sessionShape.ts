@@ -27,7 +27,7 @@ export interface Session {
    * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
    * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
    * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. Audio sent before
-   * Connected is kept in order. The buffer is copied.
+   * Connected is kept in order, after `finish` or `endAudio` it is ignored. The buffer is copied.
    */
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
   /** The same for callbacks: takes all of it or nothing, and says which. */

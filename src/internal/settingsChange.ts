@@ -91,6 +91,9 @@ export const make = (options: {
     }
   })
 
+  const unsupported = (feature: string): Effect.Effect<never, FluxError.FluxError> =>
+    Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature })))
+
   return {
     settings: () => settings,
     update: (next) =>
@@ -99,13 +102,11 @@ export const make = (options: {
         const before = configure.activeOf(settings)
         const active = configure.activeOf(next)
         const asked: ReadonlyArray<string> = configure.differing(before, active)
-        const impossible = [...changed.filter((key) => ofSession.has(key)), ...(capabilities.configure ? [] : asked)]
+        const ofAnother = changed.filter((key) => ofSession.has(key))
         // there is no word for it (protocol 3.2)
-        if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) impossible.push("eagerEotThreshold to none")
-        if (impossible.length > 0) {
-          const feature = `a change of ${[...new Set(impossible)].join(", ")} in mid-session`
-          return Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature })))
-        }
+        if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) ofAnother.push("eagerEotThreshold to none")
+        if (ofAnother.length > 0) return unsupported(`a change of ${ofAnother.join(", ")} in mid-session, which no endpoint takes`)
+        if (asked.length > 0 && !capabilities.configure) return unsupported(`a change of ${asked.join(", ")} in mid-session`)
         settings = next
         if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
         return capabilities.configure ? configurator.want(active) : Effect.void

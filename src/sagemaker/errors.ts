@@ -61,7 +61,7 @@ export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>, en
       detail,
       originalStatusCode: Number.isInteger(original) ? Number(original) : undefined,
       logStreamArn: textOf(fields["LogStreamArn"]),
-      endpoint
+      ...(endpoint === undefined ? {} : { endpoint })
     })
   }
   if (status >= 500) return new FluxError.ServiceUnavailable({ status, detail })

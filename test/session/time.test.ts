@@ -132,8 +132,8 @@ describe("conversation time", () => {
       yield* TestClock.adjust("2 seconds")
       const [start, update] = events.filter((event) => "audioEnd" in event && "transcript" in event)
       assert.deepInclude(start, { type: "StartOfTurn", audioEnd: 0.24 })
-      // the second one begins where the gap ends
-      assert.deepInclude(update, { type: "Update", audioEnd: 0.24, words: [{ word: "one", confidence: 0.9, start: 2.24, end: 2.32 }] })
+      // its word begins where the gap ends
+      assert.deepInclude(update, { type: "Update", audioEnd: 2.32, words: [{ word: "one", confidence: 0.9, start: 2.24, end: 2.32 }] })
     }).pipe(Effect.provide(FakeTransport.layerPeer(() => {
       let frames = 0
       return {
@@ -144,7 +144,7 @@ describe("conversation time", () => {
           const words = [{ word: "one", confidence: 0.9, start: 0.24, end: 0.32 }]
           return frames < 4 ? Effect.void : Effect.forEach([
             turnInfo({ event: "StartOfTurn", transcript: "one", end: 0.24 }),
-            turnInfo({ event: "Update", transcript: "one", end: 0.24, extra: { words } })
+            turnInfo({ event: "Update", transcript: "one", end: 0.32, extra: { words } })
           ], server.say, { discard: true })
         }
       }
