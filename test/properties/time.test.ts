@@ -14,8 +14,7 @@ import * as FluxSession from "../../src/FluxSession.ts"
 import { profiles } from "../../src/FluxTransport.ts"
 import { fork, settings } from "../support/session.ts"
 import { draw } from "../support/sound.ts"
-
-const asked = Number(process.env["FLUX_PROPERTY_RUNS"] ?? 0)
+import { runs } from "./runs.ts"
 
 const Step = Schema.Union([
   Schema.Struct({ speaks: Schema.Literals([4, 8, 20]) }),
@@ -97,8 +96,5 @@ describe("conversation time", () => {
       const types = new Set(record?.received.texts.map(({ type }) => type))
       types.delete("CloseStream")
       if (call.profile !== "hosted-2026-09") assert.strictEqual(types.size, 0)
-    }).pipe(Effect.provide(FakeTransport.layer({ profile: call.profile, capabilities: profiles[call.profile] })), Effect.scoped), {
-    arbitrary: asked > 0 ? { runs: asked } : { runs: 800, seed: "flux" },
-    timeout: Math.max(60_000, asked * 200)
-  })
+    }).pipe(Effect.provide(FakeTransport.layer({ profile: call.profile, capabilities: profiles[call.profile] })), Effect.scoped), runs(800))
 })
