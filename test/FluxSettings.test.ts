@@ -3,6 +3,7 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -47,6 +48,30 @@ describe("FluxSettings.query", () => {
     assert.isAtMost(text.length, 2048)
     assert.deepStrictEqual(new URLSearchParams(text).getAll("keyterm"), terms)
   }, { arbitrary: { runs: 300, seed: "query" } })
+
+  it("has every parameter of protocol 1.1 that a setting stands for", () => {
+    const all = resolve({
+      model: "flux-general-multi",
+      encoding: "alaw",
+      sampleRate: 8000,
+      eotThreshold: 0.8,
+      eagerEotThreshold: 0.4,
+      eotTimeoutMs: 3000,
+      keyterm: ["a b", "c"],
+      languageHints: ["pt-BR", "ja"],
+      numerals: true,
+      profanityFilter: true,
+      redact: "aggressive_numbers",
+      mipOptOut: false,
+      tag: ["x", "y"]
+    }, profiles["hosted-2026-09"])
+    assert.strictEqual(
+      FluxSettings.query(Result.getOrThrow(all)),
+      "model=flux-general-multi&encoding=alaw&sample_rate=8000&eot_threshold=0.8&eager_eot_threshold=0.4&eot_timeout_ms=3000" +
+        "&keyterm=a%20b&keyterm=c&language_hint=pt&language_hint=ja&numerals=true&profanity_filter=true" +
+        "&redact=aggressive_numbers&mip_opt_out=false&tag=x&tag=y"
+    )
+  })
 
   it("leaves out what is false anyway and unknown to narrow bundles", () => {
     assert.strictEqual(
@@ -128,6 +153,56 @@ describe("FluxSettings.resolve", () => {
 })
 
 describe("FluxSettings", () => {
+  it("begins where Pipecat's service does: nothing is asked of Flux but its English model", () => {
+    assert.strictEqual(FluxSettings.query(FluxSettings.defaults), "model=flux-general-en&encoding=linear16&sample_rate=16000")
+    assert.deepInclude(FluxSettings.defaults, { shouldInterrupt: true, minConfidence: 0, keyterm: [], languageHints: [], tag: [] })
+  })
+
+  it.effect("has a variable for every setting", () =>
+    Effect.gen(function*() {
+      // what a variable may say that is not the default
+      const values: Readonly<Record<keyof FluxSettings.Settings, string>> = {
+        model: "flux-general-multi",
+        encoding: "mulaw",
+        sampleRate: "8000",
+        eotThreshold: "0.8",
+        eagerEotThreshold: "0.4",
+        eotTimeoutMs: "3000",
+        keyterm: "a,b",
+        languageHints: "de,fr",
+        numerals: "true",
+        profanityFilter: "true",
+        redact: "numbers",
+        mipOptOut: "true",
+        tag: "x,y",
+        minConfidence: "0.5",
+        shouldInterrupt: "false",
+        watchdogMinTimeout: "1 seconds",
+        openTimeout: "1 seconds",
+        connectedTimeout: "1 seconds",
+        drainTimeout: "1 seconds",
+        disconnectTimeout: "1 seconds",
+        sendTimeout: "1 seconds",
+        stallTimeout: "1 seconds",
+        keepAliveInterval: "1 seconds",
+        configureTimeout: "1 seconds",
+        outboxLimit: "100000",
+        outboxPolicy: "drop-oldest"
+      }
+      const variables = Object.entries(values).map(([key, value]) =>
+        [`FLUX_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`, value] as const)
+      const settings = yield* Effect.flatMap(FluxSettings.FluxSettings, (service) => service.get).pipe(
+        Effect.provide(FluxSettings.layerConfig()),
+        Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(Object.fromEntries(variables))))
+      )
+      const unchanged = Object.entries(settings).filter(([key, value]) =>
+        Equal.equals(value, Object.entries(FluxSettings.defaults).find(([name]) => name === key)?.[1]))
+      assert.deepStrictEqual(unchanged, [])
+      assert.sameMembers(Object.keys(settings), Object.keys(values))
+      assert.sameMembers(Object.keys(FluxSettings.Settings.fields), Object.keys(values))
+      assert.deepInclude(settings, { redact: "numbers", eotTimeoutMs: 3000, outboxPolicy: "drop-oldest", tag: ["x", "y"] })
+    }))
+
   it.effect("reads FLUX_*, and a wrong value is an error", () =>
     Effect.gen(function*() {
       const layer = (env: Record<string, string>) =>
