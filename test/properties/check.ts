@@ -18,10 +18,11 @@ import { isPolite, isReading, sayingsOf, type Script } from "./script.ts"
 export const check = Effect.fnUntraced(function*({ server, user }: Script) {
   const made = peers.make(server, user.rate, yield* Clock.Clock)
   const capabilities = profiles[server.profile]
-  const other: OtherSide = { blocksMillis: Math.max(...server.takes.map(({ blocks }) => (blocks < 0 ? 5000 : blocks))), frees: !server.hangs.released }
+  const blocksMillis = isReading(server) ? 0 : server.trouble === "slow" ? 90 : 5000
+  const other: OtherSide = { blocksMillis, frees: server.hangs !== "released" }
   const outcome = yield* Effect.provide(play(user, other), FakeTransport.layerPeer(() => made.peer, { capabilities }))
   wire(outcome, capabilities, other)
-  turns(outcome, sayingsOf(server).includes("fewer"))
+  turns(outcome, sayingsOf(server).has("fewer"))
   audio(outcome)
   time(outcome)
   silence(outcome, isReading(server))

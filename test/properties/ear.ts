@@ -30,8 +30,8 @@ const noiseSeconds = 0.0021
 /** Silence that nobody offered: stamped audio has no zeros. */
 export const isSilence = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
 
-/** A new one; its conversation has at most so many samples. */
-export const make = (sampleRate: number): Ear => {
+/** A new one; samples that were muted cannot come, which helps where a frame is too short to say where it is from. */
+export const make = (sampleRate: number, isMuted: (sample: number) => boolean): Ear => {
   const pieces: Array<Piece> = []
   const noise = noiseSeconds * sampleRate
   let heard = 0
@@ -49,7 +49,7 @@ export const make = (sampleRate: number): Ear => {
     hear: (bytes, at) => {
       const samples = bytes.length / 2
       const silent = isSilence(bytes)
-      const position = silent ? reached : positionOf(bytes, reached)
+      const position = silent ? reached : positionOf(bytes, reached, isMuted)
       if (position === undefined) return false
       pieces.push({ at, from: heard, to: heard + samples, position, offered: !silent })
       heard += samples
@@ -80,12 +80,12 @@ export const make = (sampleRate: number): Ear => {
 }
 
 /** Where in the conversation a frame is from, at or after a position. */
-const positionOf = (bytes: Uint8Array, least: number): number | undefined => {
+const positionOf = (bytes: Uint8Array, least: number, isMuted: (sample: number) => boolean): number | undefined => {
   if (bytes.length % 2 !== 0) return undefined
   const samples = bytes.length / 2
   for (const from of candidates(bytes, least)) {
     const stamped = Stamp.audio(from, samples)
-    if (stamped.every((byte, at) => byte === bytes[at])) return from
+    if (stamped.every((byte, at) => byte === bytes[at]) && !isMuted(from)) return from
   }
   return undefined
 }
@@ -96,8 +96,7 @@ const candidates = (bytes: Uint8Array, least: number): Array<number> => {
   const first = view.getInt16(0, true)
   const skipped = first < 0 ? 1 : 0
   if (bytes.length < 4 + 2 * skipped) {
-    const all = Array.from({ length: mostSkipped }, (_, at) => least + at)
-    return all
+    return Array.from({ length: mostSkipped }, (_, at) => least + at)
   }
   const low = view.getInt16(2 * skipped, true) & mask
   const high = view.getInt16(2 * skipped + 2, true) & mask
@@ -107,4 +106,4 @@ const candidates = (bytes: Uint8Array, least: number): Array<number> => {
 }
 const mask = 0x3fff
 /** Fewer samples than this may be absent before a frame that is too short to say where it is from. */
-const mostSkipped = 2 ** 15
+const mostSkipped = 2 ** 17

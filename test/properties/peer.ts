@@ -138,7 +138,6 @@ export const make = (script: Server, sampleRate: number, clock: Clock.Clock): Ma
     }, { discard: true })
   const breakOff = (server: FakeTransport.Server, how: Break | "hang"): Effect.Effect<void> => {
     switch (how) {
-      case "no":
       case "hang":
         return Effect.void
       case "end":
@@ -185,56 +184,76 @@ export const make = (script: Server, sampleRate: number, clock: Clock.Clock): Ma
         return Effect.void
     }
   }
-  const take = Effect.fnUntraced(function*(frame: Frame, server: FakeTransport.Server): Effect.fn.Return<void, FluxError.FluxError> {
-    if (frame.dataType === "UTF8") return yield* takeText(server, clock.currentTimeMillisUnsafe(), frame.bytes)
-    heard += frame.bytes.length / 2 / sampleRate
-    if (frame.bytes.length <= 2) return
-    const taking = script.takes[taken++ % script.takes.length]
-    if (taking === undefined) return
-    // what goes wrong does so late enough for something to have happened
-    const trouble = taken > 4
-    if (trouble && taking.blocks !== 0) yield* taking.blocks < 0 ? Effect.never : own(Effect.sleep(taking.blocks))
-    yield* say(server, taking.says)
-    if (trouble) yield* breakOff(server, taking.breaks)
-    if (trouble && taking.fails === "yes") {
-      return yield* FluxError.make(new FluxError.ConnectionLost({ detail: "s" }), "streaming")
+  const trouble = (server: FakeTransport.Server): Effect.Effect<void, FluxError.FluxError> => {
+    switch (script.trouble) {
+      case "none":
+        return Effect.void
+      case "slow":
+        return own(Effect.sleep(90))
+      case "slower":
+        return own(Effect.sleep(4000))
+      case "stops-reading":
+        return Effect.never
+      case "fails":
+        return Effect.fail(FluxError.make(new FluxError.ConnectionLost({ detail: "s" }), "streaming"))
+      default:
+        return taken === script.troubleAt ? breakOff(server, script.trouble) : Effect.void
     }
+  }
+  const take = Effect.fnUntraced(function*({ bytes, dataType }: Frame, server: FakeTransport.Server): Effect.fn.Return<void, FluxError.FluxError> {
+    if (dataType === "UTF8") return yield* takeText(server, clock.currentTimeMillisUnsafe(), bytes)
+    heard += bytes.length / 2 / sampleRate
+    if (bytes.length <= 2) return
+    yield* say(server, script.says[taken++ % script.says.length] ?? [])
+    if (taken >= script.troubleAt) yield* trouble(server)
   })
 
   const connect = (server: FakeTransport.Server): Effect.Effect<void> => {
-    switch (script.connects.how) {
-      case "well":
-        return server.say(connected)
+    switch (script.opening) {
       case "twice":
         return Effect.andThen(server.say(connected), server.say(connected))
       case "turn-first":
         return Effect.andThen(say(server, ["start", "more"]), server.say(connected))
       case "broken":
         return server.say(`{"type":"Connected"}`)
+      case "end":
+      case "reset":
+      case "fatal":
+        return breakOff(server, script.opening)
+      case "no-connected":
+        return Effect.never
+      case "slow-connected":
+        return own(Effect.delay(server.say(connected), 100))
+      case "late-connected":
+        return own(Effect.delay(server.say(connected), 9000))
       default:
-        return breakOff(server, script.connects.how)
+        return server.say(connected)
+    }
+  }
+  const accept = (): Effect.Effect<void, FluxError.FluxError> => {
+    switch (script.opening) {
+      case "no-headers":
+        return Effect.never
+      case "refused":
+        return Effect.fail(FluxError.make(new FluxError.ServiceUnavailable({ status: 503, detail: "x" }), "open"))
+      case "slow-headers":
+        return own(Effect.sleep(100))
+      case "late-headers":
+        return own(Effect.sleep(14_000))
+      default:
+        return Effect.void
     }
   }
   const peer: FakeTransport.Peer = {
-    accept: script.accepts === -1
-      ? Effect.never
-      : script.accepts === -2
-      ? Effect.fail(FluxError.make(new FluxError.ServiceUnavailable({ status: 503, detail: "x" }), "open"))
-      : own(Effect.sleep(script.accepts)),
+    accept: accept(),
     opened: (server) =>
-      script.connects.after < 0
-        ? Effect.never
-        : own(Effect.delay(
-          Effect.andThen(
-            connect(server),
-            Effect.forEach(script.speaks, ({ after, breaks, says }) =>
-              later(after, Effect.andThen(say(server, says), breakOff(server, breaks))), { discard: true })
-          ),
-          script.connects.after
-        )),
+      Effect.andThen(
+        connect(server),
+        Effect.forEach(script.speaks, ({ after, says }) => later(after, say(server, says)), { discard: true })
+      ),
     received: take,
-    ended: () => script.hangs.ended ? Effect.never : Effect.void,
-    released: script.hangs.released ? Effect.never : Effect.void
+    ended: () => script.hangs === "ended" ? Effect.never : Effect.void,
+    released: script.hangs === "released" ? Effect.never : Effect.void
   }
   return { peer, configures, active: () => ({ eot, timeout, keyterms }), wrong }
 }

@@ -61,14 +61,14 @@ export interface OtherSide {
 }
 
 /** The session's settings: a small outbox, so that it fills up. */
-export const settingsOf = ({ limit, policy, rate }: User): FluxSettings.SettingsPatch => ({
+export const settingsOf = ({ limit, policy, rate }: User) => ({
   sampleRate: rate,
   outboxLimit: limit * Audio.bytesOf({ encoding: "linear16", sampleRate: rate }, Audio.frameMillis),
   outboxPolicy: policy
 })
 
 /** The largest chunk. */
-const mostBytes = 30_001
+export const mostBytes = 30_001
 /** Most events that wait: the limit and the few that end a session. */
 const eventsBound = 4096 + 8
 /** Control messages that stand on top of the outbox's limit. */
@@ -85,7 +85,8 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
   const settings = yield* Effect.fromResult(FluxSettings.resolve(FluxSettings.defaults, settingsOf(user), transport.capabilities))
   const frameBytes = Audio.bytesOf(settings, Audio.frameMillis)
   const drainMillis = Duration.toMillis(settings.drainTimeout)
-  const { watch, witness } = witnesses.make(user.rate, drainMillis)
+  const sound = sounds.make()
+  const { watch, witness } = witnesses.make(user.rate, drainMillis, sound.isMuted)
   const census = yield* censuses.make
   const scope = yield* Scope.make()
 
@@ -113,7 +114,6 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
 
   // --- who speaks
 
-  const sound = sounds.make()
   const offeredAt: Array<number> = []
   const endTurns: Array<Interval> = []
   const updates: Array<Fiber.Fiber<SessionExit>> = []
@@ -208,6 +208,16 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
     const { outboxBytes } = yield* session.buffered
     if (idle && outboxBytes > 0) witness.wrong.push(`${outboxBytes} bytes still wait at ${now()} ms`)
   })
+  const mute = (on: boolean): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      unsettle()
+      isMuted = on
+      return session.setMuted(on)
+    })
+  /** In real time. */
+  const speak = Effect.fnUntraced(function*(frames: number) {
+    for (let i = 0; i < frames && (yield* send(frameBytes)); i++) yield* Effect.sleep(Audio.frameMillis)
+  })
   const act = Effect.fnUntraced(function*(step: Act) {
     switch (step.act) {
       case "send":
@@ -218,11 +228,15 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
         else yield* sendOrGiveUp(step.bytes)
         break
       case "stream":
-        for (let i = 0; i < step.frames; i++) {
-          if (!(yield* send(frameBytes))) break
-          yield* Effect.sleep(Audio.frameMillis)
-        }
+        yield* speak(step.frames)
         break
+      case "aside": {
+        const was = isMuted
+        yield* mute(true)
+        yield* speak(step.frames)
+        yield* mute(was)
+        break
+      }
       case "pause": {
         const quiet = (yield* session.status) === "ready"
         yield* Effect.sleep(step.millis)
@@ -230,9 +244,7 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
         break
       }
       case "mute":
-        unsettle()
-        isMuted = step.on
-        yield* session.setMuted(step.on)
+        yield* mute(step.on)
         break
       case "update":
         yield* update(step)

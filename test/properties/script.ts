@@ -9,7 +9,10 @@ export const oneOf = <const L extends ReadonlyArray<string | number>>(values: L)
 /** Waits of the user, ms: within a frame, past the watchdog, past keep-alive. */
 const Pause = oneOf([0, 1, 40, 80, 500, 1500, 7000, 12_000, 25_000])
 /** Sizes of chunks, bytes: odd ones, parts of frames, many frames, more than may wait. */
-const Size = oneOf([1, 2, 3, 639, 640, 2560, 2561, 7680, 30_001])
+const Size = oneOf([1, 2, 3, 639, 640, 2560, 2561, 7680, 30_001, 30_001])
+
+/** Speaks in real time. */
+const Stream = Schema.Struct({ act: Schema.tag("stream"), frames: oneOf([2, 5, 5, 20]) })
 
 /** What the user does next. */
 export const Act = Schema.Union([
@@ -19,9 +22,12 @@ export const Act = Schema.Union([
     /** Until it is inside; as a callback does; from a fiber of its own; or from one that gives up after 100 ms. */
     how: oneOf(["waits", "waits", "unsafe", "unsafe", "behind", "gives-up"])
   }),
-  Schema.Struct({ act: Schema.tag("stream"), frames: oneOf([2, 5, 20]) }),
+  Stream,
+  Stream,
   Schema.Struct({ act: Schema.tag("pause"), millis: Pause }),
   Schema.Struct({ act: Schema.tag("mute"), on: Schema.Boolean }),
+  /** Speaks on while muted. */
+  Schema.Struct({ act: Schema.tag("aside"), frames: oneOf([1, 10]) }),
   Schema.Struct({
     act: Schema.tag("update"),
     eot: oneOf([0.5, 0.6, 0.7, 0.8]),
@@ -40,11 +46,11 @@ export const User = Schema.Struct({
   /** Frames that may wait. */
   limit: oneOf([8, 8, 1, 400]),
   finish: oneOf(["close", "silence"]),
-  acts: Schema.Array(Act).check(Schema.isMaxLength(14)),
+  acts: Schema.Array(Act).check(Schema.isMinLength(4), Schema.isMaxLength(14)),
   leaves: Schema.Struct({
     how: oneOf(["finish", "finish", "finish", "close"]),
     /** In the middle of it all, ms; -1: when all is done. */
-    after: oneOf([-1, -1, -1, -1, 0, 50, 1000, 5000, 20_000])
+    after: oneOf([-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 50, 1000, 5000, 20_000])
   }),
   /** Reads at once, one event in 2 s, only when all is over, or two events and no more. */
   consumer: oneOf(["fast", "slow", "late", "stops"])
@@ -62,43 +68,43 @@ export const Saying = oneOf([
 export type Saying = typeof Saying.Type
 
 /** How the response goes wrong. */
-const Break = oneOf(["no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "end", "reset", "model", "fatal"])
-export type Break = typeof Break.Type
+export type Break = "end" | "reset" | "model" | "fatal"
 
-/** How the server takes a frame. */
-const Taking = Schema.Struct({
-  says: Schema.Array(Saying).check(Schema.isMaxLength(3)),
-  /** How long it does not read; -1 for ever. */
-  blocks: oneOf([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 30, 4000, -1]),
-  breaks: Break,
-  /** Taking the frame fails. */
-  fails: oneOf(["no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "no", "yes"])
-})
+/** How a session begins: mostly well. */
+const Opening = oneOf([
+  "well", "well", "well", "well", "well", "well", "well", "well", "well", "well", "well", "well", "well", "well", "well",
+  "slow-headers", "late-headers", "slow-connected", "late-connected", "twice", "turn-first", "turn-first",
+  // and what never is a session
+  "no-headers", "refused", "no-connected", "broken", "end", "reset", "fatal"
+])
+
+/** What goes wrong with a frame, and mostly with those after it: 90 ms or 4 s each, or no reading at all; the response breaks; the write fails. */
+const Trouble = oneOf([
+  "none", "none", "none", "none", "none", "none", "none", "none", "none", "none",
+  "slow", "slower", "stops-reading", "stops-reading", "fails", "end", "reset", "model", "fatal"
+])
 
 /** A server, as it is written. */
 export const Server = Schema.Struct({
-  profile: oneOf(["flux-english-20260311", "hosted-2026-09", "hosted-2026-09"]),
-  /** The response headers come so late, ms; -1 never, -2 it refuses. */
-  accepts: oneOf([0, 0, 0, 0, 100, 14_000, -1, -2]),
-  /** Connected comes so late after them; and what comes in its place. */
-  connects: Schema.Struct({
-    after: oneOf([0, 0, 0, 0, 100, 9000, -1]),
-    how: oneOf(["well", "well", "well", "well", "well", "well", "twice", "turn-first", "broken", "end", "reset", "fatal"])
-  }),
-  takes: Schema.Array(Taking).check(Schema.isMinLength(1), Schema.isMaxLength(8)),
+  profile: oneOf(["flux-english-20260311", "hosted-2026-09"]),
+  opening: Opening,
+  /** What it says to each frame, over and over. */
+  says: Schema.Array(Schema.Array(Saying).check(Schema.isMaxLength(2))).check(Schema.isMinLength(2), Schema.isMaxLength(8)),
   /** What it says of itself, so many ms after Connected. */
   speaks: Schema.Array(Schema.Struct({
     after: oneOf([100, 900, 3000, 8000, 20_000]),
-    says: Schema.Array(Saying).check(Schema.isMaxLength(2)),
-    breaks: Break
+    says: Schema.Array(Saying).check(Schema.isMaxLength(2))
   })).check(Schema.isMaxLength(3)),
+  trouble: Trouble,
+  /** With which frame. */
+  troubleAt: oneOf([1, 5, 12, 40]),
   answers: Schema.Array(oneOf(["yes", "yes", "yes", "no", "never", "late"])).check(Schema.isMinLength(1), Schema.isMaxLength(3)),
   closes: Schema.Struct({
     says: Schema.Array(Saying).check(Schema.isMaxLength(2)),
     after: oneOf([0, 0, 200, 14_000]),
-    then: oneOf(["end", "end", "end", "model", "reset", "hang"])
+    then: oneOf(["end", "end", "end", "end", "end", "model", "reset", "hang"])
   }),
-  hangs: Schema.Struct({ ended: Schema.Boolean, released: Schema.Boolean })
+  hangs: oneOf(["no", "no", "no", "ended", "released"])
 })
 export type Server = typeof Server.Type
 
@@ -106,13 +112,14 @@ export type Server = typeof Server.Type
 export const Script = Schema.Struct({ user: User, server: Server })
 export type Script = typeof Script.Type
 
+const never: ReadonlySet<Server["opening"]> = new Set(["no-headers", "refused", "no-connected", "broken", "end", "reset", "fatal"])
+const reads: ReadonlySet<Server["trouble"]> = new Set(["none", "end", "reset", "model", "fatal", "fails"])
+
 /** Whether it reads and goes on reading, and ends when it is told to; it may well be mute, and say what it likes. */
-export const isPolite = ({ accepts, closes, connects, speaks, takes }: Server): boolean =>
-  accepts >= 0 && connects.after >= 0 && ["well", "twice", "turn-first"].includes(connects.how) &&
-  closes.then === "end" && takes.every(({ blocks, breaks, fails }) => blocks === 0 && breaks === "no" && fails === "no") &&
-  speaks.every(({ breaks }) => breaks === "no")
+export const isPolite = ({ closes, opening, trouble }: Server): boolean =>
+  !never.has(opening) && trouble === "none" && closes.then === "end"
 /** Whether it always reads. */
-export const isReading = ({ takes }: Server): boolean => takes.every(({ blocks }) => blocks === 0)
+export const isReading = ({ trouble }: Server): boolean => reads.has(trouble)
 /** Everything that it may say. */
-export const sayingsOf = ({ closes, speaks, takes }: Server): ReadonlyArray<Saying> =>
-  [...takes, ...speaks, closes].flatMap(({ says }) => says)
+export const sayingsOf = ({ closes, says, speaks }: Server): ReadonlySet<Saying> =>
+  new Set([...says.flat(), ...speaks.flatMap(({ says }) => says), ...closes.says])

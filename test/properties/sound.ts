@@ -17,6 +17,7 @@ export interface Sound {
   /** A part of this chunk may be inside, and nobody knows how much: positions are not known from here on. */
   readonly giveUp: (chunk: Chunk) => void
   readonly chunks: ReadonlyArray<Chunk>
+  readonly isMuted: (sample: number) => boolean
   readonly bytes: () => number
   readonly positionsKnown: () => boolean
 }
@@ -41,6 +42,7 @@ export const make = (): Sound => {
       bytes += bytes % 2
     },
     chunks,
+    isMuted: (sample) => chunks.some(({ fate, from, to }) => fate === "muted" && from <= sample * 2 && sample * 2 < to),
     bytes: () => bytes,
     positionsKnown: () => positionsKnown
   }

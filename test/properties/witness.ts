@@ -40,12 +40,12 @@ export interface Witness {
 const configureMillis = 5000
 
 /** A witness of a session with so many samples a second, which waits so many ms for the tail. */
-export const make = (sampleRate: number, drainMillis: number): {
+export const make = (sampleRate: number, drainMillis: number, isMuted: (sample: number) => boolean): {
   readonly witness: Witness
   readonly watch: (transport: FluxTransport["Service"], probe: Effect.Effect<void>) => FluxTransport["Service"]
 } => {
   const witness: Witness = {
-    ear: ears.make(sampleRate),
+    ear: ears.make(sampleRate, isMuted),
     sent: [],
     read: [],
     wrong: [],

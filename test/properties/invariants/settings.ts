@@ -16,10 +16,9 @@ const keysOf = ({ change: { keyterms, thresholds } }: Configured): ReadonlyArray
 const namesOf = (outcome: Outcome, type: "SettingsApplied" | "SettingsRejected"): ReadonlyArray<ReadonlyArray<string>> =>
   outcome.events.flatMap((event) =>
     event.type === type && !(event.type === "SettingsRejected" && event.code !== "X") ? [event.settings] : [])
-const upset: ReadonlySet<Saying> = new Set(["stale-echo", "failure"])
 
 /** See the module. */
-export const settings = (outcome: Outcome, { active, configures, wrong }: Made, says: ReadonlyArray<Saying>): void => {
+export const settings = (outcome: Outcome, { active, configures, wrong }: Made, says: ReadonlySet<Saying>): void => {
   const { ending, updates, wanted, witness } = outcome
   assert.deepStrictEqual(wrong, [])
   for (const { change } of configures) assert.isAbove(configure(change).length, `{"type":"Configure"}`.length, "an empty Configure")
@@ -27,7 +26,7 @@ export const settings = (outcome: Outcome, { active, configures, wrong }: Made, 
     if (Exit.isSuccess(exit)) continue
     assert.isFalse(Exit.hasDies(exit), String(exit))
   }
-  if (says.some((saying) => upset.has(saying)) || ending === undefined) return
+  if (says.has("stale-echo") || says.has("failure") || ending === undefined) return
   // each answer that was read is told, with the settings that it is of
   const read = witness.read.map(({ message }) => message.type)
   const answered = (answer: Configured["answer"]): ReadonlyArray<ReadonlyArray<string>> =>

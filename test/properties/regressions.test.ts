@@ -1,0 +1,95 @@
+/** What the properties have found, each as the script that showed it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { FluxEvent } from "../../src/FluxEvent.ts"
+import { isSilence } from "./ear.ts"
+import { check } from "./check.ts"
+import type { Script, Server, User } from "./script.ts"
+
+/** A user who does this and goes, and a server that says nothing and ends well. */
+const scriptOf = (user: Partial<User>, server: Partial<Server>): Script => ({
+  user: {
+    rate: 16_000,
+    policy: "suspend",
+    limit: 8,
+    finish: "close",
+    acts: [],
+    leaves: { how: "finish", after: -1 },
+    consumer: "fast",
+    ...user
+  },
+  server: {
+    profile: "flux-english-20260311",
+    opening: "well",
+    says: [[]],
+    speaks: [],
+    trouble: "none",
+    troubleAt: 1,
+    answers: ["yes"],
+    closes: { says: [], after: 0, then: "end" },
+    hangs: "no",
+    ...server
+  }
+})
+const turns = (events: ReadonlyArray<FluxEvent>): ReadonlyArray<string> =>
+  events.flatMap((event) => ("transcript" in event ? [`${event.type} ${event.turn}: ${event.transcript}`] : []))
+
+describe("regressions", () => {
+  it.effect("what is said late of a turn that has ended keeps nothing open", () =>
+    Effect.gen(function*() {
+      const { events, witness } = yield* check(scriptOf(
+        { acts: [{ act: "send", bytes: 2560, how: "waits" }, { act: "pause", millis: 7000 }] },
+        { says: [["start"]], speaks: [{ after: 100, says: ["end", "again"] }] }
+      ))
+      assert.deepStrictEqual(turns(events), ["StartOfTurn 0: w0", "EndOfTurn 0: w0"])
+      assert.strictEqual(witness.sent.filter(({ bytes, type }) => type === undefined && bytes.length > 2 && isSilence(bytes)).length, 0)
+    }))
+
+  it.effect("a turn of nothing but silence has no width, and is told once all the same", () =>
+    Effect.gen(function*() {
+      // it opens before any audio has come, and ends with the first frame of silence
+      const { events } = yield* check(scriptOf(
+        { acts: [{ act: "pause", millis: 7000 }] },
+        { opening: "turn-first", says: [["end", "again"]] }
+      ))
+      assert.deepStrictEqual(turns(events), ["StartOfTurn 0: w0", "Update 0: w0 w1", "EndOfTurn 0: w0 w1"])
+    }))
+
+  it.effect("a session that has failed takes no more audio, although its connection is not free yet", () =>
+    Effect.gen(function*() {
+      const { ending, events, sound } = yield* check(scriptOf(
+        {
+          policy: "drop-oldest",
+          acts: [
+            { act: "stream", frames: 2 },
+            { act: "pause", millis: 500 },
+            { act: "send", bytes: 30_001, how: "waits" },
+            { act: "send", bytes: 30_001, how: "unsafe" }
+          ]
+        },
+        { trouble: "end", hangs: "released" }
+      ))
+      assert.strictEqual(ending?._tag, "Failure")
+      assert.deepStrictEqual(events.filter(({ type }) => type === "AudioDropped"), [])
+      assert.deepStrictEqual(sound.chunks.filter(({ fate, from }) => fate === "due" && from > 2560), [])
+    }))
+
+  it.effect("a turn that Flux begins anew after it was ended on this side is told whole", () =>
+    Effect.gen(function*() {
+      // silence reaches its cap 10 s after the first frame, and the turn is begun again
+      const { events } = yield* check(scriptOf(
+        {
+          acts: [
+            { act: "send", bytes: 2560, how: "waits" },
+            { act: "pause", millis: 12_000 },
+            { act: "send", bytes: 2560, how: "waits" },
+            { act: "send", bytes: 2560, how: "waits" },
+            { act: "pause", millis: 80 }
+          ]
+        },
+        { says: [["start"], ...Array.from({ length: 125 }, () => ["back" as const]), ["start"], ["more"]] }
+      ))
+      const told = turns(events).filter((turn) => !turn.startsWith("Update 0"))
+      assert.deepStrictEqual([...new Set(told)], ["StartOfTurn 0: w0", "EndOfTurn 0: w0", "StartOfTurn 1: w0", "Update 1: w0 w1", "EndOfTurn 1: w0 w1"])
+    }))
+})
