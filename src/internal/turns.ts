@@ -168,7 +168,9 @@ export const withoutReported = (info: TurnInfo, ended: TurnInfo | undefined): Tu
   const isLater = info.audio_window_start >= ended.audio_window_end && info.audio_window_start > ended.audio_window_start
   if (info.event === "StartOfTurn" || isLater) return info
   const words = info.words.slice(ended.words.length)
-  return { ...info, words, transcript: newText(info, ended, words), audio_window_start: ended.audio_window_end }
+  // a window that runs back ends before the words that were told
+  const start = Math.min(ended.audio_window_end, Math.max(info.audio_window_start, info.audio_window_end))
+  return { ...info, words, transcript: newText(info, ended, words), audio_window_start: start }
 }
 
 const newText = (info: TurnInfo, ended: TurnInfo, words: ReadonlyArray<Word>): string => {
