@@ -32,8 +32,8 @@ export const time = ({ events, sound, user, witness: { ear, read } }: Outcome): 
       if (isSane) assert.isAtMost(audioStart, audioEnd + 1e-6, "a window ends before it begins")
       if (sound.positionsKnown()) {
         assert.isAtMost(audioEnd, total + 0.01, "time that was not offered")
-        // the words that were told already are left out, and the window begins behind them
-        if (!ends.includes(audioStart) && raw.audio_window_start >= forgotten && hasWidth(raw.audio_window_start, raw.audio_window_end)) {
+        // the words that were told already are left out, and the window begins behind them, or at its end where it runs back
+        if (!ends.includes(audioStart) && audioStart !== audioEnd && raw.audio_window_start >= forgotten && hasWidth(raw.audio_window_start, raw.audio_window_end)) {
           assert.isTrue(ear.isStart(raw.audio_window_start, audioStart, receivedAt), `start ${raw.audio_window_start} is told as ${audioStart}`)
         }
         if (raw.audio_window_end >= forgotten) {
