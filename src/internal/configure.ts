@@ -87,8 +87,12 @@ export const make = (options: {
   let wanted = options.initial
   let waiting: Array<Waiter> = []
   let inFlight: InFlight | undefined
+  /** What was changed since the last Configure, also where it is now as it was there. */
+  let since: ReadonlySet<Key> = new Set()
   /** What an unanswered Configure asked for: it goes along with the next one. */
   let uncertain: ReadonlySet<Key> = new Set()
+  /** Whether an answer has ever been given up: it may still come, and then be taken for that of another. */
+  let missed = false
   let started = false
   let stopped: FluxError.FluxError | undefined
   let wake: (() => void) | undefined
@@ -106,6 +110,7 @@ export const make = (options: {
     waiting = []
     if (waiters.length === 0 && differing(confirmed, wanted).length === 0) return
     if (open.length === 0) return settle(waiters, Exit.void)
+    since = new Set()
     inFlight = { keys: open, active: wanted, waiters, deadline: now() + options.timeout() }
     options.send(messageOf(open, wanted))
     wake?.()
@@ -116,6 +121,7 @@ export const make = (options: {
     const issues = options.check(wanted)
     if (issues.length === 0) return
     const dropped = differing(confirmed, wanted)
+    if (dropped.length === 0) return
     const waiters = waiting
     waiting = []
     wanted = confirmed
@@ -126,28 +132,33 @@ export const make = (options: {
 
   const giveUp = (out: InFlight): void => {
     inFlight = undefined
+    missed = true
     uncertain = new Set([...uncertain, ...out.keys])
     told.unanswered(out.keys)
     settle(out.waiters, Exit.fail(failure(new FluxError.ConfigureUnanswered({ settings: [...out.keys], seconds: options.timeout() / 1000 }))))
     if (waiting.length > 0) next()
   }
 
+  /** Suspends until another one is out. */
+  const another = (out: InFlight | undefined): Effect.Effect<void> =>
+    Effect.callback((resume) => {
+      wake = () => {
+        if (inFlight === undefined || inFlight === out) return
+        wake = undefined
+        resume(Effect.void)
+      }
+      // it may be by now
+      wake()
+      return Effect.sync(() => {
+        wake = undefined
+      })
+    })
   const run = Effect.forever(Effect.suspend(() => {
     const out = inFlight
-    if (out === undefined) {
-      return Effect.callback<void>((resume) => {
-        wake = () => {
-          wake = undefined
-          resume(Effect.void)
-        }
-        if (inFlight !== undefined) wake()
-        return Effect.sync(() => {
-          wake = undefined
-        })
-      })
-    }
+    if (out === undefined) return another(out)
     const left = out.deadline - now()
-    if (left > 0) return Effect.sleep(left)
+    // the next one may have a shorter bound
+    if (left > 0) return Effect.timeoutOption(another(out), left)
     giveUp(out)
     return Effect.void
   }))
@@ -163,6 +174,7 @@ export const make = (options: {
         // who asks for what is asked for already gets the same answer
         if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
         else {
+          since = new Set([...since, ...differing(wanted, active)])
           wanted = active
           waiting.push(waiter)
           next()
@@ -175,19 +187,17 @@ export const make = (options: {
     },
     onSuccess: (message) => {
       const out = inFlight
-      // nobody waits for it, and nothing is uncertain
-      if (out === undefined && uncertain.size === 0) return
-      const echo = echoed(message, confirmed, out?.active ?? confirmed)
+      // nobody waits for it, and no answer is missing
+      if (out === undefined && !missed) return
+      const echo = echoed(message, confirmed, out?.active ?? wanted)
       if (out !== undefined && out.keys.some((key) => !same(key, echo[key], out.active[key]))) return
-      const news = out?.keys ?? differing(confirmed, echo)
-      const wantsMore = differing(confirmed, wanted)
+      const before = confirmed
       confirmed = echo
       uncertain = new Set()
       inFlight = undefined
-      if (out === undefined) {
-        // the late answer to one that was given up tells what is in force
-        wanted = { ...wanted, ...pick(echo, news.filter((key) => !wantsMore.includes(key))) }
-      }
+      // what is not wanted is asked for anew below, but for this: there is no word for none
+      if (wanted.eagerEotThreshold === undefined) wanted = { ...wanted, ...pick(echo, ["eagerEotThreshold"]) }
+      const news = keys.filter((key) => out?.keys.includes(key) === true || (!same(key, before[key], echo[key]) && same(key, wanted[key], echo[key])))
       if (news.length > 0) told.applied(news)
       settle(out?.waiters ?? [], Exit.void)
       next()
@@ -200,8 +210,7 @@ export const make = (options: {
       inFlight = undefined
       if (out === undefined) uncertain = new Set()
       // what was changed again since then is still wanted
-      const since = out === undefined ? [] : differing(out.active, wanted)
-      const back = refused.filter((key) => !since.includes(key))
+      const back = refused.filter((key) => !since.has(key))
       wanted = { ...without(wanted, back), ...pick(confirmed, back) }
       const answer = { code: code ?? undefined, description: description ?? undefined }
       told.rejected(refused, answer)
