@@ -30,6 +30,12 @@ const fates = ({ events, sound, user }: Outcome): Uint8Array => {
   return fate
 }
 
+/** A pair of samples says where it is from, a part of one only within 2^15 of them: then it is the first that is due. */
+const nearestDue = (fate: Uint8Array, position: number): number => {
+  for (let at = position; at < fate.length; at += 2 ** 15) if (fate[at] === due) return at
+  return position
+}
+
 /** What came is what was due, in order. */
 const arrival = (outcome: Outcome): void => {
   const limitBytes = settingsOf(outcome.user).outboxLimit
@@ -38,9 +44,7 @@ const arrival = (outcome: Outcome): void => {
   const cameAt = new Uint8Array(fate.length)
   for (const { from, offered, position, to } of witness.ear.pieces) {
     if (!offered) continue
-    let first = position
-    // a pair of samples says where it is from, a part of one only within 2^15 of them: then the first that is due
-    while (to - from < 4 && fate[first] !== due && first + 2 ** 15 < fate.length) first += 2 ** 15
+    const first = to - from < 4 ? nearestDue(fate, position) : position
     for (let at = first; at < first + to - from; at++) {
       // not `assert`, which takes its time
       if (at >= fate.length) assert.fail("more came than was offered")
