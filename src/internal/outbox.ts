@@ -52,15 +52,15 @@ export interface Outbox {
   readonly isHeld: () => boolean
   /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
   readonly take: Effect.Effect<Taken>
-  /** Ranges that were dropped since the last call, in order. */
+  /** Ranges that were dropped since the last call, in order of their place. */
   readonly takeDropped: () => ReadonlyArray<Range>
   /** No more audio: what is offered from now on is ignored. */
   readonly finish: () => void
   /** Every `send`, waiting or to come, fails with this. */
   readonly fail: (error: FluxError) => void
-  /** Bytes waiting, in whole samples; what nobody offered comes on top of the limit. */
+  /** Bytes of audio waiting, in whole samples; what nobody offered comes on top of the limit. */
   readonly bytes: () => number
-  /** The same without what is held. */
+  /** The same without what is held, and with control messages: 0 where there is nothing to take. */
   readonly bytesToTake: () => number
   /** Samples offered so far, muted and dropped ones included. */
   readonly position: () => number
@@ -91,8 +91,9 @@ export const make = (options: {
   /** Frames behind a hold; undefined where nothing is held. */
   let held: Array<Placed> | undefined
   let heldBytes = 0
-  /** Bytes of frames: all of them, and those that somebody offered, which are what the limit is about. */
+  /** Bytes of frames: all of them, those that are audio, and those that somebody offered, which the limit is about. */
   let queued = 0
+  let queuedAudio = 0
   let queuedOffers = 0
   /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
   let offset = 0
@@ -109,7 +110,6 @@ export const make = (options: {
 
   /** Half a sample waits for its other half, however long that takes. */
   const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
-  const bytes = (): number => queued + partial()
   const limit = (): number => options.limit() - (options.limit() % sampleBytes)
   /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
   const space = (): number => limit() - queuedOffers - framer.pending()
@@ -118,8 +118,9 @@ export const make = (options: {
   const finished = (): boolean => finishing && waiting === 0
 
   /** A frame more, or with -1 one less. */
-  const count = ({ bytes, position }: Placed, sign: 1 | -1): void => {
+  const count = ({ bytes, dataType, position }: Placed, sign: 1 | -1): void => {
     queued += sign * bytes.length
+    if (dataType === "BINARY") queuedAudio += sign * bytes.length
     if (position !== undefined) queuedOffers += sign * bytes.length
   }
   const enqueue = (frame: Placed, to: Array<Placed>): void => {
@@ -327,10 +328,12 @@ export const make = (options: {
       if (held !== undefined) return
       flush()
       held = []
+      wakeWriter?.()
     },
     letGo: () => {
       if (held === undefined) return
-      frames.push(...held)
+      frames = [...frames.slice(head), ...held]
+      head = 0
       held = undefined
       heldBytes = 0
       wakeWriter?.()
@@ -339,8 +342,10 @@ export const make = (options: {
     take,
     takeDropped: () => {
       const ranges = dropped
-      if (ranges.length > 0) dropped = []
-      return ranges
+      if (ranges.length === 0) return ranges
+      dropped = []
+      // what is precious goes last, and may lie before the rest
+      return ranges.toSorted((a, b) => a.from - b.from)
     },
     finish: () => {
       finishing = true
@@ -350,8 +355,8 @@ export const make = (options: {
       failure ??= error
       wakeSender?.()
     },
-    bytes,
-    bytesToTake: () => bytes() - heldBytes - (held === undefined ? 0 : partial()),
+    bytes: () => queuedAudio + partial(),
+    bytesToTake: () => queued - heldBytes + (held === undefined ? partial() : 0),
     position: () => Math.floor(offset / sampleBytes),
     offeredAt: () => offeredAt,
     lastChunkMillis: () => lastChunkMillis

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
+import * as Audio from "../../src/Audio.ts"
 import * as FluxError from "../../src/FluxError.ts"
 import * as outboxes from "../../src/internal/outbox.ts"
 import { pcm16 } from "../support/sound.ts"
@@ -106,100 +108,191 @@ describe("outbox", () => {
   })
 
   const Act = Schema.Union([
-    Schema.Struct({ act: Schema.tag("send"), bytes: Schema.Literals([1, 2, 3, 1000, 2559, 2560, 2561, 7000]) }),
+    Schema.Struct({ act: Schema.tag("send"), bytes: Schema.Literals([1, 2, 3, 1000, 2559, 2560, 2561, 7000]), unsafe: Schema.Boolean }),
+    Schema.Struct({ act: Schema.tag("send"), bytes: Schema.Literals([1, 2, 3, 1000, 2559, 2560, 2561, 7000]), unsafe: Schema.Boolean }),
     Schema.Struct({ act: Schema.tag("take"), frames: Schema.Literals([1, 2, 3]) }),
     Schema.Struct({ act: Schema.tag("mute"), on: Schema.Boolean }),
     Schema.Struct({ act: Schema.tag("hold"), on: Schema.Boolean }),
     Schema.Struct({ act: Schema.tag("inject"), first: Schema.Boolean }),
+    Schema.Struct({ act: Schema.tag("interrupt"), which: Schema.Literals([0, 1]) }),
     Schema.Struct({ act: Schema.tag("linger") })
   ])
+  interface Sent {
+    readonly pcm: Uint8Array
+    /** Bytes of it that came in, from the first one on; undefined while its sender waits. */
+    entered: number | undefined
+    readonly fiber: Fiber.Fiber<Exit.Exit<void, FluxError.FluxError>> | undefined
+  }
 
-  for (const policy of ["drop-oldest", "fail"] as const) {
-    it.effect.prop(`${policy}: what is taken, dropped and muted is what was offered, byte for byte and in its place`, {
+  /** Does as the acts say, keeps a list of all that came in, and in the end finds each sample of it somewhere. */
+  const play = Effect.fnUntraced(function*(options: {
+    readonly policy: outboxes.Policy
+    readonly format: Audio.Format
+    readonly limit: number
+    readonly acts: ReadonlyArray<typeof Act.Type>
+    readonly finishHeld: boolean
+  }) {
+    const { acts, format, limit, policy } = options
+    const clock = yield* Clock.Clock
+    const outbox = outboxes.make({ format, limit: () => limit, policy: () => policy, full: () => full, clock })
+    const sampleBytes = Audio.bytesPerSample(format.encoding)
+    const [sent, taken, dropped]: [Array<Sent>, Array<{ readonly position: number; readonly bytes: Uint8Array }>, Array<outboxes.Range>] = [[], [], []]
+    /** Samples, from and to, that came in under mute; the first one, and that after the last, may be halves. */
+    const muted: Array<readonly [number, number]> = []
+    let [isMuted, injected, before, stamps] = [false, 0, 0, 0]
+
+    const enteredBytes = (): number => sent.reduce((sum, { entered = 0 }) => sum + entered, 0)
+    const settle = Effect.gen(function*() {
+      yield* turns(20)
+      for (const one of sent) {
+        if (one.entered === undefined && one.fiber?.pollUnsafe() !== undefined) one.entered = one.pcm.length
+      }
+      const after = outbox.position()
+      if (isMuted && after > before) muted.push([before, after])
+      before = after
+      dropped.push(...outbox.takeDropped())
+      assert.isAtMost(outbox.bytes(), limit + injected, "the limit, and what nobody offered")
+      assert.isAtMost(outbox.bytesToTake(), outbox.bytes() + 1)
+      if (!outbox.isHeld()) assert.strictEqual(outbox.bytesToTake(), outbox.bytes())
+      if (!sent.some(({ entered }) => entered === undefined)) {
+        assert.strictEqual(outbox.position(), Math.floor(enteredBytes() / sampleBytes))
+      }
+    })
+    const note = (next: outboxes.Taken): void => {
+      if (next === undefined) return
+      assert.isAtMost(next.bytes.length, Audio.bytesOf(format, 80))
+      if (next.position === undefined) injected -= next.bytes.length
+      else taken.push({ position: next.position, bytes: next.bytes })
+    }
+    const takeOne = Effect.gen(function*() {
+      const there = outbox.bytesToTake()
+      const taking = yield* fork(outbox.take)
+      yield* TestClock.adjust(80)
+      if (there === 0) {
+        assert.isUndefined(taking.pollUnsafe(), "there was nothing to take")
+        yield* Fiber.interrupt(taking)
+      } else note(yield* Fiber.join(taking))
+      yield* settle
+    })
+
+    for (const step of acts) {
+      switch (step.act) {
+        case "send": {
+          const pcm = stamped(stamps, step.bytes)
+          stamps += 10_007
+          const reused = pcm.slice()
+          const waits = sent.some(({ entered }) => entered === undefined)
+          const fits = isMuted || step.bytes <= limit - (limit % sampleBytes) - outbox.bytes() + injected - (enteredBytes() % sampleBytes)
+          if (step.unsafe) {
+            const inside = outbox.offerUnsafe(reused)
+            if (waits) assert.isFalse(inside, "passes those who wait")
+            else if (policy === "drop-oldest" || fits) assert.isTrue(inside, "there is room")
+            if (inside) sent.push({ pcm, entered: pcm.length, fiber: undefined })
+          } else {
+            const fiber = yield* fork(Effect.exit(outbox.send(reused)))
+            const exit = fiber.pollUnsafe()
+            const failed = exit !== undefined && Exit.isSuccess(exit) && Exit.isFailure(exit.value)
+            if (policy === "fail") assert.isTrue(exit !== undefined && (!failed || !fits), "fails only where there is no room")
+            else assert.isFalse(failed)
+            if (policy === "drop-oldest") assert.isDefined(exit)
+            if (!failed) sent.push({ pcm, entered: exit === undefined ? undefined : pcm.length, fiber })
+          }
+          // the caller may use its buffer again
+          if (sent.at(-1)?.entered !== undefined) reused.fill(0)
+          break
+        }
+        case "take":
+          for (let i = 0; i < step.frames; i++) yield* takeOne
+          break
+        case "mute":
+          isMuted = step.on
+          outbox.setMuted(step.on)
+          break
+        case "hold":
+          if (step.on) outbox.hold()
+          else outbox.letGo()
+          assert.strictEqual(outbox.isHeld(), step.on)
+          break
+        case "inject": {
+          const silence = { dataType: "BINARY", bytes: Audio.silence(format, 80) } as const
+          injected += silence.bytes.length
+          assert.isTrue(step.first ? outbox.injectFirst(silence) : outbox.inject(silence))
+          break
+        }
+        case "interrupt": {
+          const waiting = sent.filter(({ entered }) => entered === undefined)
+          const one = waiting[step.which]
+          if (one?.fiber === undefined) break
+          yield* Fiber.interrupt(one.fiber)
+          // what the others have is known, and whoever is not the first has nothing inside
+          one.entered = step.which > 0 ? 0 : Math.max(0, outbox.position() * sampleBytes - enteredBytes())
+          break
+        }
+        case "linger":
+          yield* TestClock.adjust(80)
+      }
+      yield* settle
+    }
+
+    if (options.finishHeld) {
+      outbox.finish()
+      if (outbox.isHeld()) {
+        while (outbox.bytesToTake() > 0) yield* takeOne
+        yield* takeOne
+      }
+    }
+    outbox.letGo()
+    outbox.finish()
+    for (let next = yield* outbox.take; next !== undefined; next = yield* outbox.take) {
+      note(next)
+      yield* settle
+    }
+    yield* settle
+    assert.isFalse(sent.some(({ entered }) => entered === undefined), "a sender still waits")
+    assert.strictEqual(outbox.bytes(), 0)
+    assert.strictEqual(injected, 0, "all that nobody offered was taken")
+
+    // --- every sample is somewhere
+
+    const conversation = new Uint8Array(Buffer.concat(sent.map(({ entered, pcm }) => pcm.subarray(0, entered))))
+    const samples = Math.floor(conversation.length / sampleBytes)
+    const fate: Array<"taken" | "dropped" | undefined> = Array.from({ length: samples })
+    const mark = (from: number, to: number, why: "taken" | "dropped"): void => {
+      for (let at = from; at < to; at++) {
+        assert.isUndefined(fate[at], `sample ${at} was ${fate[at]}, and ${why}`)
+        fate[at] = why
+      }
+    }
+    let last = 0
+    for (const { bytes, position } of taken) {
+      assert.isAtLeast(position, last, "in order")
+      last = position + bytes.length / sampleBytes
+      mark(position, last, "taken")
+      assert.deepStrictEqual(bytes, conversation.slice(position * sampleBytes, last * sampleBytes), `at ${position}`)
+    }
+    for (const { from, to } of dropped) mark(from, to, "dropped")
+    if (policy !== "drop-oldest") assert.deepStrictEqual(dropped, [])
+    // 1: muted; 2: maybe, as half of it is
+    const mute = new Uint8Array(samples + 1)
+    for (const [from, to] of muted) {
+      if (sampleBytes > 1) mute[from] = mute[from] === 1 ? 1 : 2
+      if (sampleBytes > 1) mute[to] = 2
+      mute.fill(1, from + sampleBytes - 1, to)
+    }
+    fate.forEach((why, at) => {
+      if (mute[at] === 1) assert.isUndefined(why, `sample ${at} was muted`)
+      if (mute[at] === 0) assert.isDefined(why, `sample ${at} of ${samples} is gone`)
+    })
+  })
+
+  for (const policy of ["suspend", "drop-oldest", "fail"] as const) {
+    it.effect.prop(`${policy}: what is taken, dropped and muted is what came in, byte for byte and in its place, and nobody waits in vain`, {
       acts: Schema.Array(Act),
-      limit: Schema.Literals([2560, 2561, 5121, 12_800])
-    }, ({ acts, limit }) =>
-      Effect.gen(function*() {
-        const outbox = yield* make(limit, policy)
-        const muted: Array<readonly [number, number]> = []
-        const taken: Array<{ readonly from: number; readonly bytes: Uint8Array }> = []
-        const dropped: Array<outboxes.Range> = []
-        let [offset, injected, isMuted] = [0, 0, false]
-        const takeSome = Effect.fnUntraced(function*(frames: number) {
-          for (let i = 0; i < frames && outbox.bytesToTake() > 0; i++) {
-            const taking = yield* fork(outbox.take)
-            yield* TestClock.adjust(80)
-            const next = yield* Fiber.join(taking)
-            if (next?.position === undefined) injected -= next?.bytes.length ?? 0
-            else taken.push({ from: next.position * 2, bytes: next.bytes })
-          }
-        })
-        for (const step of acts) {
-          switch (step.act) {
-            case "send": {
-              const pcm = stamped(offset, step.bytes)
-              const inside = outbox.offerUnsafe(pcm)
-              pcm.fill(0)
-              assert.isTrue(inside || (policy === "fail" && !isMuted), "a refusal")
-              if (!inside) break
-              if (isMuted) muted.push([offset, offset + step.bytes])
-              offset += step.bytes
-              break
-            }
-            case "take":
-              yield* takeSome(step.frames)
-              break
-            case "mute":
-              isMuted = step.on
-              outbox.setMuted(step.on)
-              break
-            case "hold":
-              if (step.on) outbox.hold()
-              else outbox.letGo()
-              break
-            case "inject": {
-              const silence = { dataType: "BINARY", bytes: new Uint8Array(frame) } as const
-              if (injected > 0) break
-              injected += frame
-              assert.isTrue(step.first ? outbox.injectFirst(silence) : outbox.inject(silence))
-              break
-            }
-            case "linger":
-              yield* TestClock.adjust(80)
-          }
-          dropped.push(...outbox.takeDropped())
-          assert.isAtMost(outbox.bytes(), limit + frame, "the limit, and a frame that nobody offered")
-          assert.strictEqual(outbox.position(), Math.floor(offset / 2))
-        }
-        outbox.letGo()
-        outbox.finish()
-        for (let next = yield* outbox.take; next !== undefined; next = yield* outbox.take) {
-          if (next.position !== undefined) taken.push({ from: next.position * 2, bytes: next.bytes })
-        }
-        dropped.push(...outbox.takeDropped())
-
-        /** 1: taken, 2: dropped, 3: muted. */
-        const fate = new Uint8Array(offset)
-        for (const [from, to] of muted) fate.fill(3, from, to)
-        for (const { from, to } of dropped) {
-          assert.isTrue(fate.subarray(from * 2, to * 2).every((why) => why === 0), "dropped twice, or muted")
-          fate.fill(2, from * 2, to * 2)
-        }
-        let last = -1
-        for (const { bytes, from } of taken) {
-          assert.isAbove(from, last, "in order")
-          last = from
-          assert.isTrue(fate.subarray(from, from + bytes.length).every((why) => why === 0), "taken twice, or dropped, or muted")
-          fate.fill(1, from, from + bytes.length)
-          assert.deepStrictEqual(bytes, stamped(from, bytes.length))
-        }
-        // half a sample is nothing: at the end, or where mute cut the other half off
-        fate.forEach((why, at) => {
-          if (why !== 0) return
-          const other = at % 2 === 0 ? at + 1 : at - 1
-          if (other < offset && fate[other] !== 3) assert.fail(`byte ${at} of ${offset} is gone`)
-        })
-      }), { arbitrary: { runs: 300, seed: "flux" } })
+      limit: Schema.Literals([2560, 2561, 5121, 12_800]),
+      encoding: Schema.Literals(["linear16", "linear16", "mulaw"]),
+      finishHeld: Schema.Boolean
+    }, ({ acts, encoding, finishHeld, limit }) =>
+      play({ policy, limit, acts, finishHeld, format: { encoding, sampleRate: 16_000 } }), { arbitrary: { runs: 300, seed: "flux" } })
   }
 
   it.effect("drop-oldest spares what is precious, and takes it all the same when there is nothing else", () =>
@@ -217,6 +310,168 @@ describe("outbox", () => {
       assert.deepStrictEqual(outbox.takeDropped(), [{ from: 2 * 1280, to: 4 * 1280 }])
       for (let i = 6; i < 8; i++) yield* outbox.send(stamped(i * frame, frame))
       assert.deepStrictEqual((yield* takeAll(outbox)).map(({ from }) => from / frame), [0, 1, 6, 7])
+    }))
+
+  it.effect("drop-oldest tells what it dropped in the order of its place, also what is held, and what is precious", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const outbox = outboxes.make({
+        format: pcm16,
+        limit: () => 4 * frame,
+        policy: () => "drop-oldest",
+        full: () => full,
+        clock,
+        precious: ({ from, to }) => from < 2 * 1280 || to > 5 * 1280
+      })
+      yield* outbox.send(stamped(0, 2 * frame))
+      outbox.hold()
+      yield* outbox.send(stamped(2 * frame, 2 * frame))
+      // held audio that is not precious goes before waiting audio that is
+      yield* outbox.send(stamped(4 * frame, frame))
+      assert.deepStrictEqual(outbox.takeDropped(), [{ from: 2 * 1280, to: 3 * 1280 }])
+      assert.strictEqual(outbox.bytesToTake(), 2 * frame)
+      yield* outbox.send(stamped(5 * frame, 3 * frame))
+      assert.deepStrictEqual(outbox.takeDropped(), [{ from: 0, to: 1280 }, { from: 3 * 1280, to: 5 * 1280 }])
+      assert.deepStrictEqual(outbox.takeDropped(), [])
+      outbox.letGo()
+      assert.deepStrictEqual((yield* takeAll(outbox)).map(({ from }) => from / frame), [1, 5, 6, 7])
+    }))
+
+  it.effect("a limit that is lowered holds from the next chunk on", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let [limit, policy]: [number, outboxes.Policy] = [8 * frame, "suspend"]
+      const outbox = outboxes.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock })
+      yield* outbox.send(stamped(0, 8 * frame))
+      limit = 2 * frame
+      assert.isFalse(outbox.offerUnsafe(stamped(8 * frame, 2)))
+      policy = "drop-oldest"
+      assert.isTrue(outbox.offerUnsafe(stamped(8 * frame, frame)))
+      assert.strictEqual(outbox.bytes(), 2 * frame)
+      assert.deepStrictEqual(outbox.takeDropped(), [{ from: 0, to: 7 * 1280 }])
+      assert.deepStrictEqual((yield* takeAll(outbox)).map(({ from }) => from / frame), [7, 8])
+    }))
+
+  it.effect("control messages are no audio, and are there to be taken", () =>
+    Effect.gen(function*() {
+      const outbox = yield* make(2 * frame)
+      outbox.inject({ dataType: "UTF8", bytes: new Uint8Array(101) })
+      assert.deepStrictEqual([outbox.bytes(), outbox.bytesToTake()], [0, 101])
+      // they do not take the room of audio
+      assert.isTrue(outbox.offerUnsafe(stamped(0, 2 * frame)))
+      assert.strictEqual(outbox.bytes(), 2 * frame)
+      outbox.injectFirst({ dataType: "UTF8", bytes: new Uint8Array(7) })
+      assert.strictEqual((yield* outbox.take)?.bytes.length, 7)
+      assert.strictEqual((yield* outbox.take)?.bytes.length, 101)
+      assert.deepStrictEqual([outbox.bytes(), outbox.bytesToTake()], [2 * frame, 2 * frame])
+    }))
+
+  it.effect("a part of a frame goes at once when it cannot be completed any more: behind a hold, something injected, and mute", () =>
+    Effect.gen(function*() {
+      const ways: ReadonlyArray<(outbox: outboxes.Outbox) => void> = [
+        (outbox) => outbox.hold(),
+        (outbox) => void outbox.inject({ dataType: "UTF8", bytes: new Uint8Array(1) }),
+        (outbox) => {
+          outbox.setMuted(true)
+          assert.isTrue(outbox.offerUnsafe(new Uint8Array(5)))
+        },
+        (outbox) => outbox.finish()
+      ]
+      for (const way of ways) {
+        const outbox = yield* make(10 * frame)
+        yield* outbox.send(stamped(0, 1001))
+        const taking = yield* fork(outbox.take)
+        yield* TestClock.adjust(79)
+        assert.isUndefined(taking.pollUnsafe())
+        way(outbox)
+        yield* turns(20)
+        assert.isDefined(taking.pollUnsafe())
+        assert.deepInclude(yield* Fiber.join(taking), { position: 0, bytes: stamped(0, 1000) })
+      }
+    }))
+
+  it.effect("what is mute begins and ends in mid-sample: whole samples go, in their place, and no half is put to another", () =>
+    Effect.gen(function*() {
+      const outbox = yield* make(10 * frame)
+      yield* outbox.send(stamped(0, 7))
+      outbox.setMuted(true)
+      yield* outbox.send(stamped(7, 4))
+      outbox.setMuted(false)
+      // byte 11 is the second half of a sample that began under mute
+      yield* outbox.send(stamped(11, 1))
+      yield* outbox.send(stamped(12, 6))
+      outbox.setMuted(true)
+      yield* outbox.send(stamped(18, 3))
+      outbox.setMuted(false)
+      yield* outbox.send(stamped(21, 2))
+      yield* outbox.send(stamped(23, 4))
+      outbox.finish()
+      assert.deepStrictEqual(yield* takeAll(outbox), [
+        { from: 0, bytes: stamped(0, 6) },
+        { from: 12, bytes: stamped(12, 6) },
+        { from: 22, bytes: stamped(22, 4) }
+      ])
+      assert.strictEqual(outbox.position(), 13)
+    }))
+
+  it.effect("as many frames may be held as there is room for", () =>
+    Effect.gen(function*() {
+      const outbox = yield* make(1_048_576)
+      outbox.hold()
+      // frames of one sample, parted by muted ones
+      for (let i = 0; i < 200_000; i++) {
+        assert.isTrue(outbox.offerUnsafe(Uint8Array.of(1, 2)))
+        outbox.setMuted(true)
+        assert.isTrue(outbox.offerUnsafe(Uint8Array.of(3, 4)))
+        outbox.setMuted(false)
+      }
+      outbox.letGo()
+      assert.strictEqual(outbox.bytesToTake(), 400_000)
+      assert.strictEqual((yield* outbox.take)?.position, 0)
+      assert.strictEqual((yield* outbox.take)?.position, 2)
+    }))
+
+  it.effect("knows when audio was last offered, and how much: what waits at the door was, what was muted or injected was not", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust(1000)
+      const outbox = yield* make(2 * frame)
+      assert.deepStrictEqual([outbox.offeredAt(), outbox.lastChunkMillis()], [1000, 0])
+      yield* TestClock.adjust(1000)
+      const waiting = yield* fork(outbox.send(new Uint8Array(3 * frame)))
+      assert.deepStrictEqual([outbox.offeredAt(), outbox.lastChunkMillis()], [2000, 240])
+      yield* TestClock.adjust(1000)
+      outbox.inject({ dataType: "BINARY", bytes: new Uint8Array(frame) })
+      assert.isFalse(outbox.offerUnsafe(new Uint8Array(2)))
+      yield* outbox.take
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual([outbox.offeredAt(), outbox.lastChunkMillis()], [2000, 240])
+      outbox.setMuted(true)
+      yield* outbox.send(new Uint8Array(frame))
+      assert.deepStrictEqual([outbox.offeredAt(), outbox.lastChunkMillis()], [2000, 240])
+      outbox.setMuted(false)
+      yield* outbox.take
+      yield* outbox.send(new Uint8Array(800))
+      assert.deepStrictEqual([outbox.offeredAt(), outbox.lastChunkMillis()], [3000, 25])
+    }))
+
+  it.effect("a sender that is interrupted at the door when the end was said lets the end come", () =>
+    Effect.gen(function*() {
+      const outbox = yield* make(frame)
+      const waiting = yield* fork(outbox.send(stamped(0, 2 * frame)))
+      outbox.finish()
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual((yield* outbox.take)?.bytes.length, frame)
+      assert.isUndefined(yield* outbox.take)
+
+      // also while the writer waits for it
+      const other = yield* make(frame)
+      other.hold()
+      const late = yield* fork(other.send(stamped(0, 2 * frame)))
+      other.finish()
+      const taking = yield* fork(Effect.forEach([1, 2], () => other.take))
+      yield* Fiber.interrupt(late)
+      other.letGo()
+      assert.deepStrictEqual((yield* Fiber.join(taking)).map((next) => next?.bytes.length), [frame, undefined])
     }))
 
   it.effect("drop-oldest takes the latest of a chunk that is larger than all room", () =>
@@ -268,5 +523,44 @@ describe("outbox", () => {
       yield* outbox.send(stamped(4 * frame, frame))
       assert.strictEqual((yield* outbox.take)?.position, 4 * 1280)
     }))
+  neverMissed("that there is room again after a hold", (outbox) =>
+    Effect.gen(function*() {
+      outbox.hold()
+      outbox.letGo()
+      yield* outbox.take
+    }))
+
+  /** The same for the writer. */
+  const alwaysTaken = (what: string, happens: (outbox: outboxes.Outbox) => Effect.Effect<unknown, FluxError.FluxError>, before: (outbox: outboxes.Outbox) => void = () => {}) =>
+    it.effect(`a waiting writer never misses ${what}`, () =>
+      Effect.gen(function*() {
+        for (const opsBeforeYield of [5, 6, 7, 8, 9, 11, 13]) {
+          for (let delay = 0; delay < 25; delay++) {
+            const outbox = yield* make(10 * frame)
+            before(outbox)
+            const writer = yield* outbox.take.pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, opsBeforeYield), Effect.forkChild)
+            yield* turns(delay)
+            yield* happens(outbox)
+            yield* turns(200)
+            const done = writer.pollUnsafe() !== undefined
+            if (!done) yield* Fiber.interrupt(writer)
+            assert.isTrue(done, `after ${delay} turns, yielding every ${opsBeforeYield} steps`)
+          }
+        }
+      }))
+  const holding = (outbox: outboxes.Outbox): void => {
+    outbox.hold()
+    outbox.offerUnsafe(new Uint8Array(frame))
+  }
+  const sync = (act: (outbox: outboxes.Outbox) => unknown) => (outbox: outboxes.Outbox) => Effect.sync(() => act(outbox))
+  alwaysTaken("a frame", (outbox) => outbox.send(new Uint8Array(frame)))
+  alwaysTaken("the end", sync((outbox) => outbox.finish()))
+  alwaysTaken("what is injected", sync((outbox) => outbox.inject({ dataType: "UTF8", bytes: new Uint8Array(1) })))
+  alwaysTaken("what is injected before what is held", sync((outbox) => outbox.injectFirst({ dataType: "UTF8", bytes: new Uint8Array(1) })), holding)
+  alwaysTaken("that audio is let go", sync((outbox) => outbox.letGo()), holding)
+  alwaysTaken("the end after a hold", sync((outbox) => outbox.letGo()), (outbox) => {
+    outbox.hold()
+    outbox.finish()
+  })
   neverMissed("that it is muted", (outbox) => Effect.andThen(Effect.sync(() => outbox.setMuted(true)), outbox.take))
 })
