@@ -192,8 +192,10 @@ describe("FluxSettings", () => {
       const variables = Object.entries(values).map(([key, value]) =>
         [`FLUX_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`, value] as const)
       const settings = yield* Effect.flatMap(FluxSettings.FluxSettings, (service) => service.get).pipe(
-        Effect.provide(FluxSettings.layerConfig()),
-        Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(Object.fromEntries(variables))))
+        Effect.provide(Layer.provide(
+          FluxSettings.layerConfig(),
+          ConfigProvider.layer(ConfigProvider.fromEnvRecord(Object.fromEntries(variables)))
+        ))
       )
       const unchanged = Object.entries(settings).filter(([key, value]) =>
         Equal.equals(value, Object.entries(FluxSettings.defaults).find(([name]) => name === key)?.[1]))
