@@ -40,14 +40,47 @@ describe("FluxSettings.query", () => {
     )
   })
 
-  it.prop("is legal for any terms, and gives them back", [Schema.Array(Schema.String)], ([terms]) => {
-    const result = resolve({ keyterm: terms })
+  /** What is special in a query string, in a pattern, in UTF-8 and in UTF-16. */
+  const Piece = Schema.Union([
+    Schema.Literals(["&", "=", "+", "%", "%41", "#", "?", "/", ";", "'", "(", ")", "*", "!", "~", "-", ".", "_", " ", "\u0000", "\n", "\u007f", "é", "ß", "日本", "👩‍🚀", "\ud83d\ude00", "\ud83d", "\ude00", "a", "Z", "0"]),
+    Schema.String
+  ])
+  const Text = Schema.Array(Piece).check(Schema.isMaxLength(6))
+  it.prop("is legal for any terms and tags, and gives them back; half a character is refused", {
+    terms: Schema.Array(Text).check(Schema.isMaxLength(5)),
+    tags: Schema.Array(Text).check(Schema.isMaxLength(5))
+  }, ({ tags, terms }) => {
+    const [keyterm, tag] = [terms, tags].map((texts) => texts.map((pieces) => pieces.join("")))
+    const result = resolve({ keyterm, tag })
+    // the rules, once more: no blank term, no empty tag, whole characters, at most 100 and 2048 of them
+    const texts = [...(keyterm ?? []), ...(tag ?? [])]
+    const sound = texts.every((text) => text.isWellFormed()) && (keyterm ?? []).every((text) => text.trim() !== "" && [...text].length <= 100) && !tag?.includes("")
+    const bytes = (text: string): number => [...new TextEncoder().encode(text)].reduce((sum, byte) => sum + (/[A-Za-z0-9._~-]/.test(String.fromCharCode(byte)) ? 1 : 3), 0)
+    const length = "model=flux-general-en&encoding=linear16&sample_rate=16000".length +
+      (keyterm ?? []).reduce((sum, text) => sum + "&keyterm=".length + bytes(text), 0) +
+      (tag ?? []).reduce((sum, text) => sum + "&tag=".length + bytes(text), 0)
+    assert.strictEqual(Result.isSuccess(result), sound && length <= 2048)
     if (Result.isFailure(result)) return
     const text = FluxSettings.query(result.success)
     assert.match(text, legal)
-    assert.isAtMost(text.length, 2048)
-    assert.deepStrictEqual(new URLSearchParams(text).getAll("keyterm"), terms)
-  }, { arbitrary: { runs: 300, seed: "query" } })
+    assert.strictEqual(text.length, length)
+    assert.deepStrictEqual(new URLSearchParams(text).getAll("keyterm"), keyterm)
+    assert.deepStrictEqual(new URLSearchParams(text).getAll("tag"), tag)
+  }, { arbitrary: { runs: 500, size: 20, seed: "query" } })
+
+  it("has terms of 100 characters, however many bytes or units of UTF-16 those are", () => {
+    assert.deepStrictEqual(issues({ keyterm: ["😀".repeat(100)] }), [])
+    assert.match(issues({ keyterm: ["😀".repeat(101)] }).join(), /^keyterm: term 1 is longer than 100/)
+  })
+
+  it("may be 2048 characters long, and not one more", () => {
+    const rest = query({ keyterm: [] }).length
+    // 21 terms of 90 characters with "&keyterm=", and one that fills it up
+    const terms = Array.from({ length: 21 }, () => "x".repeat(81))
+    const left = 2048 - rest - 21 * 90 - "&keyterm=".length
+    assert.strictEqual(query({ keyterm: [...terms, "x".repeat(left)] }).length, 2048)
+    assert.match(issues({ keyterm: [...terms, "x".repeat(left + 1)] }).join(), /^keyterm: .*2049 characters/)
+  })
 
   it("has every parameter of protocol 1.1 that a setting stands for", () => {
     const all = resolve({
@@ -152,58 +185,96 @@ describe("FluxSettings.resolve", () => {
   })
 })
 
+/** Every setting of design 8 and of sections 5 and 6, as the environment spells it, and what that is. */
+const environment: Record<keyof FluxSettings.Settings, readonly [name: string, text: string, value: unknown]> = {
+  model: ["FLUX_MODEL", "flux-general-multi", "flux-general-multi"],
+  encoding: ["FLUX_ENCODING", "alaw", "alaw"],
+  sampleRate: ["FLUX_SAMPLE_RATE", "8000", 8000],
+  eotThreshold: ["FLUX_EOT_THRESHOLD", "0.8", 0.8],
+  eagerEotThreshold: ["FLUX_EAGER_EOT_THRESHOLD", "0.4", 0.4],
+  eotTimeoutMs: ["FLUX_EOT_TIMEOUT_MS", "3000", 3000],
+  keyterm: ["FLUX_KEYTERM", "customer service,SageMaker", ["customer service", "SageMaker"]],
+  languageHints: ["FLUX_LANGUAGE_HINTS", "de-CH,en", ["de-CH", "en"]],
+  numerals: ["FLUX_NUMERALS", "true", true],
+  profanityFilter: ["FLUX_PROFANITY_FILTER", "true", true],
+  redact: ["FLUX_REDACT", "numbers", "numbers"],
+  mipOptOut: ["FLUX_MIP_OPT_OUT", "true", true],
+  tag: ["FLUX_TAG", "demo", ["demo"]],
+  minConfidence: ["FLUX_MIN_CONFIDENCE", "0.5", 0.5],
+  shouldInterrupt: ["FLUX_SHOULD_INTERRUPT", "false", false],
+  watchdogMinTimeout: ["FLUX_WATCHDOG_MIN_TIMEOUT", "250 millis", Duration.millis(250)],
+  openTimeout: ["FLUX_OPEN_TIMEOUT", "1 second", Duration.seconds(1)],
+  connectedTimeout: ["FLUX_CONNECTED_TIMEOUT", "2 seconds", Duration.seconds(2)],
+  drainTimeout: ["FLUX_DRAIN_TIMEOUT", "3 seconds", Duration.seconds(3)],
+  disconnectTimeout: ["FLUX_DISCONNECT_TIMEOUT", "4 seconds", Duration.seconds(4)],
+  sendTimeout: ["FLUX_SEND_TIMEOUT", "6 seconds", Duration.seconds(6)],
+  stallTimeout: ["FLUX_STALL_TIMEOUT", "7 seconds", Duration.seconds(7)],
+  keepAliveInterval: ["FLUX_KEEP_ALIVE_INTERVAL", "8 seconds", Duration.seconds(8)],
+  configureTimeout: ["FLUX_CONFIGURE_TIMEOUT", "9 seconds", Duration.seconds(9)],
+  outboxLimit: ["FLUX_OUTBOX_LIMIT", "65536", 65_536],
+  outboxPolicy: ["FLUX_OUTBOX_POLICY", "drop-oldest", "drop-oldest"]
+}
+
+describe("FluxSettings from the environment", () => {
+  const from = (env: Record<string, string>) =>
+    Effect.flatMap(FluxSettings.FluxSettings, (settings) => settings.get).pipe(
+      Effect.provide(Layer.provide(FluxSettings.layerConfig(), ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
+    )
+
+  it.effect("are the defaults where it says nothing: those of Pipecat's service, design 8 and design 5", () =>
+    Effect.gen(function*() {
+      const second = Duration.seconds
+      assert.deepStrictEqual(yield* from({}), {
+        model: "flux-general-en",
+        encoding: "linear16",
+        sampleRate: 16_000,
+        keyterm: [],
+        languageHints: [],
+        tag: [],
+        minConfidence: 0,
+        shouldInterrupt: true,
+        watchdogMinTimeout: Duration.millis(500),
+        openTimeout: second(15),
+        connectedTimeout: second(10),
+        drainTimeout: second(15),
+        disconnectTimeout: second(2),
+        sendTimeout: second(5),
+        stallTimeout: second(10),
+        keepAliveInterval: second(10),
+        configureTimeout: second(5),
+        outboxLimit: 1_048_576,
+        outboxPolicy: "suspend"
+      })
+    }))
+
+  it.effect("each has a name there, and all of them go together", () =>
+    Effect.gen(function*() {
+      assert.sameMembers(Object.keys(environment), Object.keys(FluxSettings.Settings.fields))
+      const values = Object.fromEntries(Object.entries(environment).map(([key, [, , value]]) => [key, value]))
+      assert.deepStrictEqual({ ...(yield* from(Object.fromEntries(Object.values(environment)))) }, values)
+    }))
+
+  for (const [key, [name, text]] of Object.entries(environment)) {
+    it.effect(`${name} sets ${key}, and a wrong value is an error that names it`, () =>
+      Effect.gen(function*() {
+        const model: Record<string, string> = key === "languageHints" ? { FLUX_MODEL: "flux-general-multi" } : {}
+        const base: Readonly<Record<string, unknown>> = yield* from(model)
+        const set: Readonly<Record<string, unknown>> = yield* from({ ...model, [name]: text })
+        const changed = Object.keys(set).filter((one) => !Equal.equals(set[one], base[one]))
+        assert.deepStrictEqual(changed, [key])
+        // anything is a term or a tag, but nothing between commas
+        const wrong = key === "keyterm" || key === "tag" ? "a,,b" : "-1 wrong"
+        const error = yield* Effect.flip(from({ ...model, [name]: wrong }))
+        assert.include(String(error), error instanceof Config.ConfigError ? name.slice("FLUX_".length) : key)
+      }))
+  }
+})
+
 describe("FluxSettings", () => {
   it("begins where Pipecat's service does: nothing is asked of Flux but its English model", () => {
     assert.strictEqual(FluxSettings.query(FluxSettings.defaults), "model=flux-general-en&encoding=linear16&sample_rate=16000")
     assert.deepInclude(FluxSettings.defaults, { shouldInterrupt: true, minConfidence: 0, keyterm: [], languageHints: [], tag: [] })
   })
-
-  it.effect("has a variable for every setting", () =>
-    Effect.gen(function*() {
-      // what a variable may say that is not the default
-      const values: Readonly<Record<keyof FluxSettings.Settings, string>> = {
-        model: "flux-general-multi",
-        encoding: "mulaw",
-        sampleRate: "8000",
-        eotThreshold: "0.8",
-        eagerEotThreshold: "0.4",
-        eotTimeoutMs: "3000",
-        keyterm: "a,b",
-        languageHints: "de,fr",
-        numerals: "true",
-        profanityFilter: "true",
-        redact: "numbers",
-        mipOptOut: "true",
-        tag: "x,y",
-        minConfidence: "0.5",
-        shouldInterrupt: "false",
-        watchdogMinTimeout: "1 seconds",
-        openTimeout: "1 seconds",
-        connectedTimeout: "1 seconds",
-        drainTimeout: "1 seconds",
-        disconnectTimeout: "1 seconds",
-        sendTimeout: "1 seconds",
-        stallTimeout: "1 seconds",
-        keepAliveInterval: "1 seconds",
-        configureTimeout: "1 seconds",
-        outboxLimit: "100000",
-        outboxPolicy: "drop-oldest"
-      }
-      const variables = Object.entries(values).map(([key, value]) =>
-        [`FLUX_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`, value] as const)
-      const settings = yield* Effect.flatMap(FluxSettings.FluxSettings, (service) => service.get).pipe(
-        Effect.provide(Layer.provide(
-          FluxSettings.layerConfig(),
-          ConfigProvider.layer(ConfigProvider.fromEnvRecord(Object.fromEntries(variables)))
-        ))
-      )
-      const unchanged = Object.entries(settings).filter(([key, value]) =>
-        Equal.equals(value, Object.entries(FluxSettings.defaults).find(([name]) => name === key)?.[1]))
-      assert.deepStrictEqual(unchanged, [])
-      assert.sameMembers(Object.keys(settings), Object.keys(values))
-      assert.sameMembers(Object.keys(FluxSettings.Settings.fields), Object.keys(values))
-      assert.deepInclude(settings, { redact: "numbers", eotTimeoutMs: 3000, outboxPolicy: "drop-oldest", tag: ["x", "y"] })
-    }))
 
   it.effect("reads FLUX_*, and a wrong value is an error", () =>
     Effect.gen(function*() {

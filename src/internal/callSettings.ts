@@ -4,6 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
@@ -28,32 +30,39 @@ export const make = (options: {
 }): CallSettings => {
   const { capabilities, session } = options
   const own = new Set(keysOf(options.own))
+  /** What is being set now, change by change: one that fails takes nothing from another. */
+  const asking = new Set<ReadonlyArray<string>>()
+  const isOwn = (key: string): boolean => own.has(key) || [...asking].some((keys) => keys.includes(key))
   let base = options.base
 
-  const apply = (patch: Readonly<Record<string, unknown>>): Effect.Effect<"configured", FluxError> =>
-    session.settings.pipe(
-      Effect.flatMap((current) => Effect.fromResult(FluxSettings.resolveUnknown(current, patch, capabilities))),
-      Effect.flatMap(session.update)
-    )
+  const resolve = (patch: Readonly<Record<string, unknown>>): Effect.Effect<FluxSettings.Settings, FluxError> =>
+    Effect.flatMap(session.settings, (current) => Effect.fromResult(FluxSettings.resolveUnknown(current, patch, capabilities)))
 
   const followOne = (next: FluxSettings.Settings): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const patch = difference(base, next, own)
+      const patch = difference(base, next, isOwn)
       base = next
       const names = Object.keys(patch)
       if (names.length === 0) return Effect.void
-      return Effect.catch(Effect.asVoid(apply(patch)), (error) =>
-        toldAlready.has(error.reason._tag) ? Effect.void : session.reject(names, error))
+      const reject = (error: FluxError): Effect.Effect<void> => session.reject(names, error)
+      return Effect.matchEffect(resolve(patch), {
+        onFailure: reject,
+        // what Flux made of it the session tells itself
+        onSuccess: (settings) =>
+          Effect.catch(Effect.asVoid(session.update(settings)), (error) =>
+            error.reason._tag === "UnsupportedByEndpoint" ? reject(error) : Effect.void)
+      })
     })
 
   return {
     update: (patch) =>
       Effect.suspend(() => {
-        const added = keysOf(patch).filter((key) => !own.has(key))
-        for (const key of added) own.add(key)
-        return Effect.tapError(apply({ ...patch }), () =>
+        const keys = keysOf(patch)
+        asking.add(keys)
+        return Effect.onExit(Effect.flatMap(resolve({ ...patch }), session.update), (exit) =>
           Effect.sync(() => {
-            for (const key of added) own.delete(key)
+            asking.delete(keys)
+            if (mayBeInForce(exit)) for (const key of keys) own.add(key)
           }))
       }),
     // one that waits for its answer does not hold up the next
@@ -61,18 +70,19 @@ export const make = (options: {
   }
 }
 
-/** Failures that the session tells itself, or whose session is over. */
-const toldAlready: ReadonlySet<FluxError["reason"]["_tag"]> = new Set(["SettingsRefused", "ConfigureUnanswered", "ConnectionLost"])
+/** Not where it was refused; but where nobody waited for the answer, or it never came. */
+const mayBeInForce = (exit: Exit.Exit<unknown, FluxError>): boolean =>
+  Option.match(Exit.findErrorOption(exit), { onNone: () => true, onSome: ({ reason }) => reason._tag === "ConfigureUnanswered" })
 
 const keysOf = (patch: FluxSettings.SettingsPatch): Array<string> =>
   Object.entries(patch).flatMap(([key, value]) => (value === undefined ? [] : [key]))
 
 /** The patch that makes one out of the other, but for some keys. */
-const difference = (from: FluxSettings.Settings, to: FluxSettings.Settings, but: ReadonlySet<string>): Record<string, unknown> => {
+const difference = (from: FluxSettings.Settings, to: FluxSettings.Settings, but: (key: string) => boolean): Record<string, unknown> => {
   const [before, after]: ReadonlyArray<Readonly<Record<string, unknown>>> = [from, to]
   const patch: Record<string, unknown> = {}
   for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    if (!but.has(key) && !Equal.equals(before?.[key], after?.[key])) patch[key] = after?.[key] ?? null
+    if (!but(key) && !Equal.equals(before?.[key], after?.[key])) patch[key] = after?.[key] ?? null
   }
   return patch
 }

@@ -89,7 +89,7 @@ export const make = (options: {
   let inFlight: InFlight | undefined
   /** What was changed since the last Configure, also where it is now as it was there. */
   let since: ReadonlySet<Key> = new Set()
-  /** What an unanswered Configure asked for: it goes along with the next one. */
+  /** What a Configure asked for whose answer did not come, or may have been that of another: it goes along with the next one. */
   let uncertain: ReadonlySet<Key> = new Set()
   /** Whether an answer has ever been given up: it may still come, and then be taken for that of another. */
   let missed = false
@@ -208,7 +208,8 @@ export const make = (options: {
       const refused = out?.keys ?? [...uncertain]
       if (refused.length === 0) return
       inFlight = undefined
-      if (out === undefined) uncertain = new Set()
+      // it may be that of another, and then these are in force
+      if (missed) uncertain = new Set([...uncertain, ...refused])
       // what was changed again since then is still wanted
       const back = refused.filter((key) => !since.has(key))
       wanted = { ...without(wanted, back), ...pick(confirmed, back) }

@@ -41,7 +41,9 @@ export const make = (options: {
 }): EndTurn => {
   const { now, outbox, progress } = options
   const one = Semaphore.makeUnsafe(1)
+  /** How often it was done, and up to which sample of the conversation. */
   let completions = 0
+  let reached = 0
   let waiter: Deferred.Deferred<void> | undefined
 
   const giveUp = (): void => {
@@ -75,13 +77,16 @@ export const make = (options: {
 
   const run = Effect.suspend(() => {
     const before = completions
+    const asked = outbox.position()
     return one.withPermit(Effect.suspend(() => {
       const until = options.offeredSeconds()
       // another one has done it meanwhile, or there is nothing to do
-      if (completions > before || progress.answered(until)) return Effect.void
+      if ((completions > before && asked <= reached) || progress.answered(until)) return Effect.void
+      const position = outbox.position()
       return Effect.tap(Effect.raceFirst(options.force ? byForce() : bySilence(until), options.sessionEnd), () =>
         Effect.sync(() => {
           completions += 1
+          reached = position
         }))
     }))
   })

@@ -44,7 +44,7 @@ export interface Outbox {
   readonly setMuted: (muted: boolean) => void
   /** Adds a frame that nobody offered, silence or a control message, behind all audio so far; false when it comes too late. */
   readonly inject: (frame: Frame) => boolean
-  /** The same, to be taken next. */
+  /** The same, to be taken before all audio. */
   readonly injectFirst: (frame: Frame) => boolean
   /** From now on what is offered waits, also when `take` has nothing else, until it is let go. */
   readonly hold: () => void
@@ -318,7 +318,10 @@ export const make = (options: {
     },
     injectFirst: (frame) => {
       if (drained || failure !== undefined) return false
-      frames = [frame, ...frames.slice(head)]
+      const rest = frames.slice(head)
+      // behind the messages that stand there already: what is asked for last is in force in the end
+      const audio = rest.findIndex(({ dataType }) => dataType === "BINARY")
+      frames = rest.toSpliced(audio < 0 ? rest.length : audio, 0, frame)
       head = 0
       count(frame, 1)
       wakeWriter?.()

@@ -110,7 +110,9 @@ export const make = (sampleRate: number): Timeline => {
         if (segment === undefined || segment.to <= end) break
         if (segment.wide) wide -= segment.to - Math.max(segment.from, end)
       }
-      return { audioSeconds: wide / sampleRate, injectedSeconds: (end - wide) / sampleRate }
+      // of what is not remembered it is not known which it was
+      const known = Math.min(wide, end)
+      return { audioSeconds: known / sampleRate, injectedSeconds: (end - known) / sampleRate }
     },
     isIdentity: () => segments.length === 0 || (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
     start: (seconds) => {

@@ -73,8 +73,11 @@ export const make = (sampleRate: number, isMuted: (sample: number) => boolean): 
     isEnd: (seconds, told, at) => {
       const sample = seconds * sampleRate
       const value = told * sampleRate - beyond(sample)
-      const [first] = near(sample)
-      return (nothing(at) && told === seconds) || (first !== undefined && same(value, place(first, sample)))
+      const around = near(sample)
+      const [first] = around
+      // a piece that is no longer than the noise may be told apart
+      const holds = around.filter(({ from, to }) => from + 0.5 < sample && sample <= to + 0.5)
+      return (nothing(at) && told === seconds) || [first, ...holds].some((piece) => piece !== undefined && same(value, place(piece, sample)))
     }
   }
 }

@@ -12,6 +12,7 @@ const scriptOf = (user: Partial<User>, server: Partial<Server>): Script => ({
     rate: 16_000,
     policy: "suspend",
     limit: 8,
+    keepAlive: 10_000,
     finish: "close",
     acts: [],
     leaves: { how: "finish", after: -1 },
@@ -91,5 +92,24 @@ describe("regressions", () => {
       ))
       const told = turns(events).filter((turn) => !turn.startsWith("Update 0"))
       assert.deepStrictEqual([...new Set(told)], ["StartOfTurn 0: w0", "EndOfTurn 0: w0", "StartOfTurn 1: w0", "Update 1: w0 w1", "EndOfTurn 1: w0 w1"])
+    }))
+
+  it.effect("Configures that wait for the writer go in their order: the last that was wanted is the last that is sent", () =>
+    Effect.gen(function*() {
+      // a refusal comes while the first one waits behind a frame under way, and is taken for its answer
+      const { witness } = yield* check(scriptOf(
+        {
+          rate: 8000,
+          acts: [
+            { act: "send", bytes: 30_001, how: "behind" },
+            { act: "update", eot: 0.8, timeout: 1000, keyterm: "", eager: 0 },
+            { act: "send", bytes: 640, how: "behind" },
+            { act: "update", eot: 0.7, timeout: 3000, keyterm: "", eager: 0 }
+          ]
+        },
+        { profile: "hosted-2026-09", says: [["failure"], []], trouble: "slow", answers: ["never"] }
+      ))
+      const sent = witness.sent.flatMap(({ bytes, type }) => (type === "Configure" ? [JSON.parse(new TextDecoder().decode(bytes)).thresholds.eot_timeout_ms] : []))
+      assert.deepStrictEqual(sent, [1000, 3000])
     }))
 })

@@ -61,8 +61,9 @@ export interface OtherSide {
 }
 
 /** The session's settings: a small outbox, so that it fills up. */
-export const settingsOf = ({ limit, policy, rate }: User) => ({
+export const settingsOf = ({ keepAlive, limit, policy, rate }: User) => ({
   sampleRate: rate,
+  keepAliveInterval: Duration.millis(keepAlive),
   outboxLimit: limit * Audio.bytesOf({ encoding: "linear16", sampleRate: rate }, Audio.frameMillis),
   outboxPolicy: policy
 })

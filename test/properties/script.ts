@@ -45,6 +45,8 @@ export const User = Schema.Struct({
   policy: oneOf(["suspend", "drop-oldest", "fail"]),
   /** Frames that may wait. */
   limit: oneOf([8, 8, 1, 400]),
+  /** Least time between keep-alives, ms; one that comes before the watchdog's silence would. */
+  keepAlive: oneOf([10_000, 10_000, 400]),
   finish: oneOf(["close", "silence"]),
   acts: Schema.Array(Act).check(Schema.isMinLength(4), Schema.isMaxLength(14)),
   leaves: Schema.Struct({

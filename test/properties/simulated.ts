@@ -103,6 +103,7 @@ export const check = Effect.fnUntraced(function*({ endpoint, user }: Simulated) 
   time(outcome)
   silence(outcome, reads)
   ending(outcome, faults.length === 0)
+  assert.deepStrictEqual(outcome.witness.configuresOut, [], "two Configures are out")
   ledger(outcome, record, faults.length === 0)
   if (faults.length === 0 && endpoint.says !== "timed") confirmed(outcome)
   return outcome

@@ -26,7 +26,10 @@ export const settings = (outcome: Outcome, { active, configures, wrong }: Made, 
     if (Exit.isSuccess(exit)) continue
     assert.isFalse(Exit.hasDies(exit), String(exit))
   }
-  if (says.has("stale-echo") || says.has("failure") || ending === undefined) return
+  // what comes before its Configure was sent is taken for the answer, as it may be
+  if (says.has("stale-echo") || says.has("failure")) return
+  assert.deepStrictEqual(witness.configuresOut, [], "two Configures are out")
+  if (ending === undefined) return
   // each answer that was read is told, with the settings that it is of
   const read = witness.read.map(({ message }) => message.type)
   const answered = (answer: Configured["answer"]): ReadonlyArray<ReadonlyArray<string>> =>
