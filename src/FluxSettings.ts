@@ -160,5 +160,8 @@ export const config: Config.Config<SettingsPatch> = Config.all({
   keepAliveInterval: optional(Config.Duration("KEEP_ALIVE_INTERVAL")),
   configureTimeout: optional(Config.Duration("CONFIGURE_TIMEOUT")),
   outboxLimit: optional(Config.Int("OUTBOX_LIMIT")),
-  outboxPolicy: optional(Config.schema(Settings.fields.outboxPolicy, "OUTBOX_POLICY"))
+  outboxPolicy: optional(Config.schema(Settings.fields.outboxPolicy, "OUTBOX_POLICY")),
+  replayWindow: optional(Config.Duration("REPLAY_WINDOW")),
+  catchUpSpeed: optional(Config.Finite("CATCH_UP_SPEED")),
+  maxSessionAge: optional(Config.Duration("MAX_SESSION_AGE"))
 }).pipe(Config.nested("FLUX"))

@@ -11,19 +11,19 @@ import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { Capabilities } from "../FluxTransport.ts"
 import type { FluxSession } from "./openSession.ts"
-import type { OpenedSession } from "./sessionShape.ts"
+import type { OpenedConversation } from "./sessionShape.ts"
 
 /** See the module. */
 export interface CallSettings {
   /** Sets for this call; see `Conversation.update`. */
-  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured", FluxError>
+  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured" | "rotated", FluxError>
   /** Follows the defaults for as long as it runs; what cannot be had is told as `SettingsRejected`. */
   readonly follow: (changes: Stream.Stream<FluxSettings.Settings>) => Effect.Effect<void>
 }
 
 /** The settings of a call that was opened with `own` laid over `base`. */
 export const make = (options: {
-  readonly session: Pick<FluxSession, "settings" | "update"> & Pick<OpenedSession, "reject">
+  readonly session: Pick<FluxSession, "settings" | "update"> & Pick<OpenedConversation, "reject">
   readonly capabilities: Capabilities
   readonly base: FluxSettings.Settings
   readonly own: FluxSettings.SettingsPatch

@@ -23,8 +23,12 @@ export interface EndTurn {
 /** A new one. */
 export const make = (options: {
   readonly outbox: Outbox
+  /** Samples offered so far. */
+  readonly position: () => number
   readonly progress: Progress
   readonly now: () => number
+  /** What was held goes on. */
+  readonly letGo?: (() => void) | undefined
   /** Seconds of the session up to the end of all audio that was offered, silence included. */
   readonly offeredSeconds: () => number
   /** Whether everything that may be sent has been sent. */
@@ -72,17 +76,21 @@ export const make = (options: {
       }
       return Effect.andThen(Effect.sleep(frameMillis), step)
     })
-    return Effect.ensuring(Effect.andThen(Effect.sync(outbox.hold), step), Effect.sync(outbox.letGo))
+    const letGo = Effect.sync(() => {
+      outbox.letGo()
+      options.letGo?.()
+    })
+    return Effect.ensuring(Effect.andThen(Effect.sync(outbox.hold), step), letGo)
   }
 
   const run = Effect.suspend(() => {
     const before = completions
-    const asked = outbox.position()
+    const asked = options.position()
     return one.withPermit(Effect.suspend(() => {
       const until = options.offeredSeconds()
       // another one has done it meanwhile, or there is nothing to do
       if ((completions > before && asked <= reached) || progress.answered(until)) return Effect.void
-      const position = outbox.position()
+      const position = options.position()
       return Effect.tap(Effect.raceFirst(options.force ? byForce() : bySilence(until), options.sessionEnd), () =>
         Effect.sync(() => {
           completions += 1

@@ -26,10 +26,6 @@ export interface Sink {
   readonly push: (signal: signals.Signal) => boolean
   /** One of the few signals that end a session, also when the buffer is full. */
   readonly pushLast: (signal: signals.Signal) => void
-  /** No more comes; what waits is delivered first. */
-  readonly end: () => void
-  /** As `end`, then the stream fails. */
-  readonly failCause: (cause: Cause.Cause<FluxError>) => void
   /** How long Flux took to end the turn that the next signal ends, in seconds; for its span. */
   readonly latency: (seconds: number) => void
 }
@@ -38,6 +34,10 @@ export interface Sink {
 export interface Events {
   /** Takes the signals of a session. */
   readonly from: (source: signals.Source) => Sink
+  /** No more comes; what waits is delivered first. */
+  readonly end: () => void
+  /** As `end`, then the stream fails. */
+  readonly failCause: (cause: Cause.Cause<FluxError>) => void
   /** For one consumer. */
   readonly stream: Stream.Stream<FluxEvent, FluxError>
   /** Events that wait. */
@@ -125,13 +125,13 @@ export const make = Effect.fnUntraced(function*(options: {
         return true
       },
       pushLast: (signal) => add(signal, source),
-      end: inbox.end,
-      failCause: (cause) => {
-        failure = cause
-        inbox.failCause(cause)
-      },
       latency: (seconds) => turn?.attribute("flux.turn.latency", seconds)
     }),
+    end: inbox.end,
+    failCause: (cause) => {
+      failure = cause
+      inbox.failCause(cause)
+    },
     stream: inbox.stream,
     size: inbox.size,
     span,

@@ -29,8 +29,8 @@ export const make = (options: {
   readonly onMessage: () => void
   /** Flux has told of its audio; with the end of a turn, how long it took to tell, in seconds. Comes before it is passed on. */
   readonly onTurn: (latency: number | undefined) => void
-  /** The same, after it was passed on. */
-  readonly onTurnTold: () => void
+  /** The same, after it was passed on; in conversation time. */
+  readonly onTurnTold: (info: FluxMessage.TurnInfo) => void
   /** A turn has ended, or there is none. */
   readonly onNoTurn: () => void
   readonly onConfigured: (answer: FluxMessage.ConfigureSuccess | FluxMessage.ConfigureFailure) => void
@@ -48,7 +48,7 @@ export const make = (options: {
     const told = emit({ type: "Message", at, message, text })
     timeline.forget(info.audio_window_start, info.audio_window_end)
     // who waits for these begins right here
-    options.onTurnTold()
+    options.onTurnTold(message)
     if (info.event === "EndOfTurn") options.onNoTurn()
     return told
   }

@@ -1,4 +1,4 @@
-/** Opens a session with all that belongs to it, for as long as a Scope. */
+/** Opens a conversation with all that belongs to it, for as long as a Scope. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -7,9 +7,9 @@ import type * as FluxError from "../FluxError.ts"
 import type { FluxEvent } from "../FluxEvent.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxTransport } from "../FluxTransport.ts"
+import { make, type Survival } from "./conversation.ts"
 import * as events from "./events.ts"
-import { make } from "./session.ts"
-import type { Finish, OpenedSession, Session } from "./sessionShape.ts"
+import type { Finish, OpenedConversation, Session } from "./sessionShape.ts"
 
 /** An open session. It works by itself as long as its Scope. */
 export interface FluxSession extends Session {
@@ -27,12 +27,13 @@ export interface SessionOptions {
   readonly raw?: boolean | undefined
 }
 
-/** See `FluxSession.open`. */
+/** See `FluxSession.open`; with what it needs to survive, it is a conversation that outlives its sessions. */
 export const openSession = Effect.fnUntraced(function*(
   transport: FluxTransport["Service"],
   settings: FluxSettings.Settings,
-  { finish = "close", id, raw = false }: SessionOptions
-): Effect.fn.Return<FluxSession & Pick<OpenedSession, "reject">, FluxError.FluxError, Scope.Scope> {
+  { finish = "close", id, raw = false }: SessionOptions,
+  survival?: Survival
+): Effect.fn.Return<FluxSession & Pick<OpenedConversation, "reject">, FluxError.FluxError, Scope.Scope> {
   const checked = yield* Effect.fromResult(FluxSettings.resolve(settings, {}, transport.capabilities))
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
@@ -43,11 +44,11 @@ export const openSession = Effect.fnUntraced(function*(
     clock,
     context,
     finish,
-    session: 0,
-    events: told
+    events: told,
+    survival
   })
   yield* run.pipe(
-    Effect.annotateLogs({ conversation: id, session: 0 }),
+    Effect.annotateLogs({ conversation: id }),
     Effect.forkScoped({ startImmediately: true })
   )
   yield* Effect.addFinalizer(() => scopeClosing)

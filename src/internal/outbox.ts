@@ -1,12 +1,10 @@
 /**
- * Audio on its way out: cut into frames of 80 ms, in order, bounded by bytes, each frame knowing its place in the
- * conversation. Buffers are copied at the door. One fiber takes; what a full outbox does is its policy.
+ * What one session has to send, in order: the audio of its conversation from some place on, and among it what nobody
+ * offered, silence and control messages. One fiber takes.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Semaphore from "effect/Semaphore"
 import * as Audio from "../Audio.ts"
-import type { FluxError } from "../FluxError.ts"
+import type { AudioFrame, Reader, ReplayBuffer } from "./replayBuffer.ts"
 
 /** One message to Flux: audio as BINARY, a control message as UTF8. */
 export interface Frame {
@@ -19,29 +17,17 @@ export interface Placed extends Frame {
   readonly position?: number
 }
 
-/** Samples of the conversation, `from` to below `to`. */
-export interface Range {
-  readonly from: number
-  readonly to: number
-}
-
-/** What a full outbox does with more audio. */
-export type Policy = "suspend" | "drop-oldest" | "fail"
-
-/** What the writer takes next; `undefined` when all audio has been taken and no more will come. */
+/** What the writer takes next; `undefined` when all there will ever be has been taken. */
 export type Taken = Placed | undefined
 
 /** See the module. */
 export interface Outbox {
-  /**
-   * Adds audio; completes when all of it is inside, in order. The caller may reuse the buffer then. Where it does not
-   * fit: waits, makes room by dropping the oldest frames, or fails with `full`, by policy.
-   */
-  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
-  /** Adds all of it or nothing; false when it does not fit and nothing may be dropped, after `finish` and after a failure. */
-  readonly offerUnsafe: (pcm: Uint8Array) => boolean
-  /** While muted, audio moves the conversation's time on and is not sent. */
-  readonly setMuted: (muted: boolean) => void
+  /** Begins with the audio at this sample of the conversation; without one, with what nobody has read. */
+  readonly feed: (from?: number) => void
+  /** No audio after what has been taken, and then the end. */
+  readonly stop: () => void
+  /** Nobody takes any more. */
+  readonly close: () => void
   /** Adds a frame that nobody offered, silence or a control message, behind all audio so far; false when it comes too late. */
   readonly inject: (frame: Frame) => boolean
   /** The same, to be taken before all audio. */
@@ -52,220 +38,76 @@ export interface Outbox {
   readonly isHeld: () => boolean
   /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
   readonly take: Effect.Effect<Taken>
-  /** Ranges that were dropped since the last call, in order of their place. */
-  readonly takeDropped: () => ReadonlyArray<Range>
-  /** No more audio: what is offered from now on is ignored. */
-  readonly finish: () => void
-  /** Every `send`, waiting or to come, fails with this. */
-  readonly fail: (error: FluxError) => void
-  /** Bytes of audio waiting, in whole samples; what nobody offered comes on top of the limit. */
+  /** When the audio that comes next was complete, ms; undefined without any. */
+  readonly nextAt: () => number | undefined
+  /** Bytes of audio waiting, in whole samples; what nobody offered is among them. */
   readonly bytes: () => number
   /** The same without what is held, and with control messages: 0 where there is nothing to take. */
   readonly bytesToTake: () => number
-  /** Samples offered so far, muted and dropped ones included. */
-  readonly position: () => number
-  /** When audio was last offered, ms on the Clock; the making of the outbox at first. Muted audio does not count. */
-  readonly offeredAt: () => number
-  /** Length of the last chunk as it was offered, in ms; 0 at first. */
-  readonly lastChunkMillis: () => number
 }
 
-/** A new outbox. */
-export const make = (options: {
-  readonly format: Audio.Format
-  readonly clock: Clock.Clock
-  /** Bytes that may wait; at least a frame. */
-  readonly limit: () => number
-  readonly policy: () => Policy
-  /** What `fail` fails with. */
-  readonly full: () => FluxError
-  /** Audio that goes last when something must be dropped. */
-  readonly precious?: ((range: Range) => boolean) | undefined
-}): Outbox => {
-  const { clock, format, precious = () => false } = options
-  const framer = Audio.makeFramer(format)
-  const sampleBytes = Audio.bytesPerSample(format.encoding)
-  const turnstile = Semaphore.makeUnsafe(1)
-  let frames: Array<Placed> = []
-  let head = 0
-  /** Frames behind a hold; undefined where nothing is held. */
-  let held: Array<Placed> | undefined
-  let heldBytes = 0
-  /** Bytes of frames: all of them, those that are audio, and those that somebody offered, which the limit is about. */
-  let queued = 0
-  let queuedAudio = 0
-  let queuedOffers = 0
-  /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
-  let offset = 0
-  let dropped: Array<Range> = []
-  let muted = false
-  let waiting = 0
-  let finishing = false
+/** A frame of its own, before the audio frame of a place. */
+interface Own {
+  readonly frame: Frame
+  readonly before: number
+}
+
+/** A new outbox, without audio until it is fed. */
+export const make = (buffer: ReplayBuffer): Outbox => {
+  let reader: Reader | undefined
+  let own: Array<Own> = []
+  let ownBytes = 0
+  let ownAudio = 0
+  /** The place of the first frame that is held. */
+  let heldFrom: number | undefined
+  let stopped = false
   let drained = false
-  let failure: FluxError | undefined
-  let offeredAt = clock.currentTimeMillisUnsafe()
-  let lastChunkMillis = 0
-  let wakeWriter: (() => void) | undefined
-  let wakeSender: (() => void) | undefined
+  let wake: (() => void) | undefined
 
-  /** Half a sample waits for its other half, however long that takes. */
-  const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
-  const limit = (): number => options.limit() - (options.limit() % sampleBytes)
-  /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
-  const space = (): number => limit() - queuedOffers - framer.pending()
-  const hasFrame = (): boolean => head < frames.length
-  /** Audio whose sender still waits at the door was offered before the end. */
-  const finished = (): boolean => finishing && waiting === 0
+  const changed = (): void => wake?.()
+  /** What is left of its own goes once no audio comes any more. */
+  const place = (): number => (stopped ? Number.POSITIVE_INFINITY : reader?.place() ?? 0)
+  const partial = (): number => (reader === undefined ? 0 : buffer.partial())
+  const hasOwn = (): boolean => own[0] !== undefined && own[0].before <= place()
+  const audioAhead = (): AudioFrame | undefined => {
+    const frame = reader?.peek()
+    return heldFrom !== undefined && place() >= heldFrom ? undefined : frame
+  }
+  const hasFrame = (): boolean => hasOwn() || audioAhead() !== undefined
+  const finished = (): boolean => stopped || (reader !== undefined && buffer.complete())
+  const behindAll = (): number => (reader === undefined ? 0 : buffer.end())
+  const flush = (): void => {
+    if (reader !== undefined) buffer.flush()
+  }
 
-  /** A frame more, or with -1 one less. */
-  const count = ({ bytes, dataType, position }: Placed, sign: 1 | -1): void => {
-    queued += sign * bytes.length
-    if (dataType === "BINARY") queuedAudio += sign * bytes.length
-    if (position !== undefined) queuedOffers += sign * bytes.length
-  }
-  const enqueue = (frame: Placed, to: Array<Placed>): void => {
-    to.push(frame)
-    count(frame, 1)
-    if (to === held) heldBytes += frame.bytes.length
-  }
-  /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
-  const enqueueAudio = (all: ReadonlyArray<Uint8Array>, from: number): void => {
-    let at = from
-    for (const bytes of all) {
-      enqueue({ dataType: "BINARY", bytes, position: at / sampleBytes }, held ?? frames)
-      at += bytes.length
-    }
+  const count = ({ bytes, dataType }: Frame, sign: 1 | -1): void => {
+    ownBytes += sign * bytes.length
+    if (dataType === "BINARY") ownAudio += sign * bytes.length
   }
   const dequeue = (): Placed | undefined => {
-    const frame = frames[head]
-    if (frame === undefined) return undefined
-    head += 1
-    if (head > 64 && head * 2 > frames.length) {
-      frames = frames.slice(head)
-      head = 0
+    const first = own[0]
+    if (first !== undefined && hasOwn()) {
+      own.shift()
+      count(first.frame, -1)
+      return first.frame
     }
-    count(frame, -1)
-    wakeSender?.()
-    return frame
+    if (audioAhead() === undefined) return undefined
+    const audio = reader?.next()
+    return audio === undefined ? undefined : { dataType: "BINARY", bytes: audio.bytes, position: audio.position }
   }
-
-  const offered = (length: number): void => {
-    if (muted) return
-    offeredAt = clock.currentTimeMillisUnsafe()
-    lastChunkMillis = Audio.millisOf(format, length)
-  }
-  /** Lets go of what is less than a frame. */
-  const flush = (): void => {
-    const from = offset - framer.pending()
-    enqueueAudio(framer.flush(), from)
-  }
-  /** What follows does not follow on what is here. */
-  const breakOff = (): void => {
-    flush()
-    framer.clear()
-  }
-  const put = (pcm: Uint8Array): void => {
-    // the second half of a sample whose first half was not sent
-    const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
-    const from = offset - framer.pending() + orphan
-    offset += pcm.length
-    enqueueAudio(framer.push(pcm.subarray(orphan)), from)
-    wakeWriter?.()
-  }
-  /** Audio that is not sent, and moves time on all the same. */
-  const passOver = (length: number): void => {
-    breakOff()
-    offset += length
-    wakeWriter?.()
-  }
-
-  // --- policies
-
-  const drop = ({ bytes, position = 0 }: Placed): void => {
-    const range = { from: position, to: position + bytes.length / sampleBytes }
-    const last = dropped.at(-1)
-    if (last?.to === range.from) dropped[dropped.length - 1] = { from: last.from, to: range.to }
-    else dropped.push(range)
-  }
-  const oldest = (among: ReadonlyArray<Placed>, from: number, any: boolean): number =>
-    among.findIndex(({ bytes, position }, at) =>
-      at >= from && position !== undefined && (any || !precious({ from: position, to: position + bytes.length / sampleBytes })))
-  const dropFrom = (list: Array<Placed>, at: number): void => {
-    for (const frame of list.splice(at, 1)) {
-      count(frame, -1)
-      if (list === held) heldBytes -= frame.bytes.length
-      drop(frame)
-    }
-  }
-  const dropOldest = (): void => {
-    for (const any of [false, true]) {
-      const at = oldest(frames, head, any)
-      if (at >= 0) return dropFrom(frames, at)
-      const behind = held === undefined ? -1 : oldest(held, 0, any)
-      if (held !== undefined && behind >= 0) return dropFrom(held, behind)
-    }
-  }
-  const pushIn = (pcm: Uint8Array): void => {
-    let rest = pcm
-    while (rest.length > 0) {
-      // the limit holds a frame, so without one to drop there is room
-      if (space() <= 0) dropOldest()
-      const fits = Math.max(0, space())
-      put(rest.subarray(0, fits))
-      rest = rest.subarray(fits)
-    }
-  }
-  /** Room there is, or is made; a chunk that is larger than all room goes in by and by. */
-  const enter = (pcm: Uint8Array): boolean => {
-    if (muted) passOver(pcm.length)
-    else if (space() >= pcm.length) put(pcm)
-    else if (options.policy() === "drop-oldest") pushIn(pcm)
-    else return false
-    return true
-  }
-
-  // --- waiting for room
-
-  const room = Effect.callback<void>((resume) => {
-    wakeSender = () => {
-      if (failure === undefined && space() <= 0) return
-      wakeSender = undefined
-      resume(Effect.void)
-    }
-    // there may be room by now
-    wakeSender()
-    return Effect.sync(() => {
-      wakeSender = undefined
-    })
-  })
-  const squeezeIn = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
-    Effect.suspend(() => {
-      if (failure !== undefined) return Effect.fail(failure)
-      if (muted) {
-        passOver(pcm.length)
-        return Effect.void
-      }
-      const free = space()
-      if (free > 0) {
-        put(pcm.subarray(0, free))
-        if (free >= pcm.length) return Effect.void
-      }
-      return Effect.andThen(room, squeezeIn(free > 0 ? pcm.subarray(free) : pcm))
-    })
-
-  // --- the writer's side
 
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */
   const change = (anyAudio: boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
-      wakeWriter = () => {
-        if (!(hasFrame() || (held === undefined && (finished() || (anyAudio && partial() > 0))))) return
-        wakeWriter = undefined
+      const mine = (): void => {
+        if (!(hasFrame() || (heldFrom === undefined && (finished() || (anyAudio && partial() > 0))))) return
+        if (wake === mine) wake = undefined
         resume(Effect.void)
       }
-      wakeWriter()
+      wake = mine
+      mine()
       return Effect.sync(() => {
-        wakeWriter = undefined
+        if (wake === mine) wake = undefined
       })
     })
   const linger = Effect.timeoutOrElse(change(false), {
@@ -274,94 +116,70 @@ export const make = (options: {
   })
   const take: Effect.Effect<Taken> = Effect.suspend(() => {
     if (hasFrame()) return Effect.succeed(dequeue())
-    if (held === undefined && finished()) {
+    if (heldFrom === undefined && finished()) {
       flush()
       drained = !hasFrame()
       return Effect.succeed(dequeue())
     }
-    return Effect.andThen(held === undefined && partial() > 0 ? linger : change(true), take)
+    return Effect.andThen(heldFrom === undefined && partial() > 0 ? linger : change(true), take)
   })
 
+  /** Bytes ahead of the reader, up to what is held. */
+  const audioBytes = (): number => {
+    if (reader === undefined) return 0
+    return heldFrom === undefined ? reader.bytes() : reader.bytesUntil(heldFrom)
+  }
+
   return {
-    send: (pcm) =>
-      Effect.suspend(() => {
-        if (failure !== undefined) return Effect.fail(failure)
-        if (finishing || pcm.length === 0) return Effect.void
-        offered(pcm.length)
-        if (waiting === 0 && enter(pcm)) return Effect.void
-        if (waiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
-        waiting += 1
-        return Effect.ensuring(
-          turnstile.withPermit(squeezeIn(pcm)),
-          Effect.sync(() => {
-            waiting -= 1
-            wakeWriter?.()
-          })
-        )
-      }),
-    offerUnsafe: (pcm) => {
-      if (finishing || failure !== undefined || waiting > 0) return false
-      if (pcm.length === 0) return true
-      if (!enter(pcm)) return false
-      offered(pcm.length)
-      return true
+    feed: (from) => {
+      if (stopped) return
+      reader?.close()
+      reader = buffer.reader(changed, from)
+      changed()
     },
-    setMuted: (value) => {
-      muted = value
+    stop: () => {
+      stopped = true
+      reader?.close()
+      reader = undefined
+      heldFrom = undefined
+      changed()
+    },
+    close: () => {
+      drained = true
+      reader?.close()
+      reader = undefined
     },
     inject: (frame) => {
-      if (drained || failure !== undefined) return false
-      if (held === undefined) flush()
-      enqueue(frame, frames)
-      wakeWriter?.()
+      if (drained) return false
+      if (heldFrom === undefined) flush()
+      own.push({ frame, before: heldFrom ?? behindAll() })
+      count(frame, 1)
+      changed()
       return true
     },
     injectFirst: (frame) => {
-      if (drained || failure !== undefined) return false
-      const rest = frames.slice(head)
+      if (drained) return false
       // behind the messages that stand there already: what is asked for last is in force in the end
-      const audio = rest.findIndex(({ dataType }) => dataType === "BINARY")
-      frames = rest.toSpliced(audio < 0 ? rest.length : audio, 0, frame)
-      head = 0
+      const at = own.findIndex((other) => other.before > place() || other.frame.dataType === "BINARY")
+      own = own.toSpliced(at < 0 ? own.length : at, 0, { frame, before: place() })
       count(frame, 1)
-      wakeWriter?.()
+      changed()
       return true
     },
     hold: () => {
-      if (held !== undefined) return
+      if (heldFrom !== undefined) return
       flush()
-      held = []
-      wakeWriter?.()
+      heldFrom = behindAll()
+      changed()
     },
     letGo: () => {
-      if (held === undefined) return
-      frames = [...frames.slice(head), ...held]
-      head = 0
-      held = undefined
-      heldBytes = 0
-      wakeWriter?.()
+      heldFrom = undefined
+      changed()
     },
-    isHeld: () => held !== undefined,
+    isHeld: () => heldFrom !== undefined,
     take,
-    takeDropped: () => {
-      const ranges = dropped
-      if (ranges.length === 0) return ranges
-      dropped = []
-      // what is precious goes last, and may lie before the rest
-      return ranges.toSorted((a, b) => a.from - b.from)
-    },
-    finish: () => {
-      finishing = true
-      wakeWriter?.()
-    },
-    fail: (error) => {
-      failure ??= error
-      wakeSender?.()
-    },
-    bytes: () => queuedAudio + partial(),
-    bytesToTake: () => queued - heldBytes + (held === undefined ? partial() : 0),
-    position: () => Math.floor(offset / sampleBytes),
-    offeredAt: () => offeredAt,
-    lastChunkMillis: () => lastChunkMillis
+    nextAt: () => audioAhead()?.at,
+    bytes: () => (reader?.bytes() ?? 0) + ownAudio + partial(),
+    bytesToTake: () => audioBytes() + ownBytes + (heldFrom === undefined ? partial() : 0)
   }
 }

@@ -1,20 +1,22 @@
 /** How far Flux is with a session's audio, and whether it has a turn open. Seconds of the session. Pure. */
 import type { TurnInfo } from "../FluxMessage.ts"
-import { opens, withoutReported } from "./turns.ts"
+import { opens, passes, withoutReported } from "./turns.ts"
 
 /** See the module. */
 export interface Progress {
   /** A TurnInfo, and the same in conversation time, as the reducer has it. */
   readonly take: (info: TurnInfo, placed: TurnInfo) => void
   readonly turnOpen: () => boolean
-  /** How far the audio had come when the open turn began; undefined without one. */
-  readonly turnBegan: () => number | undefined
+  /** Of a turn that another session began and this one has not heard: up to where that one told of it. */
+  readonly carriedUntil: () => number | undefined
   /** End of what was transcribed. */
   readonly transcribed: () => number
   /** Whether Flux has been seen to tell of audio outside turns, which not every bundle need do. */
   readonly tellsOfIdleAudio: () => boolean
   /** Whether all audio up to here is told, and no turn is open. */
   readonly answered: (seconds: number) => boolean
+  /** A turn is open that another session began, and told of up to here, in seconds of the conversation. */
+  readonly carry: (until: number) => void
   /** The open turn is given up: what Flux goes on to say of it opens none, unless there are new words. */
   readonly abandon: () => void
 }
@@ -24,7 +26,7 @@ const tolerance = 0.01
 
 /** A new one, for a session in which nothing has been said. Its turns are open when those of the reducer are. */
 export const make = (): Progress => {
-  let began: number | undefined
+  let carried: number | undefined
   let transcribed = 0
   let idle = false
   /** Of the open turn: the last message that had new words, else the last one; as it came, and without words told before. */
@@ -35,7 +37,7 @@ export const make = (): Progress => {
   const close = (): void => {
     ended = latest?.info ?? ended
     latest = undefined
-    began = undefined
+    carried = undefined
   }
 
   return {
@@ -46,23 +48,25 @@ export const make = (): Progress => {
       const said = withoutReported(info, ended)
       if (latest === undefined && !opens(said)) {
         if (info.event === "Update" && info.transcript === "") idle = true
+        if (carried !== undefined && (info.event === "EndOfTurn" || passes(info, carried))) close()
         return
       }
-      if (latest === undefined) {
-        began = received.audio_window_end
-        if (info.event === "StartOfTurn") ended = undefined
-      }
+      carried = undefined
+      if (latest === undefined && info.event === "StartOfTurn") ended = undefined
       if (latest === undefined || said.transcript !== "" || latest.said.transcript === "") latest = { info, said }
       if (info.event === "EndOfTurn") {
         if (info.transcript !== "") latest = { info, said }
         close()
       }
     },
-    turnOpen: () => latest !== undefined,
-    turnBegan: () => began,
+    turnOpen: () => latest !== undefined || carried !== undefined,
+    carriedUntil: () => carried,
     transcribed: () => transcribed,
     tellsOfIdleAudio: () => idle,
-    answered: (seconds) => latest === undefined && transcribed >= seconds - tolerance,
+    answered: (seconds) => latest === undefined && carried === undefined && transcribed >= seconds - tolerance,
+    carry: (until) => {
+      carried = until
+    },
     abandon: close
   }
 }

@@ -15,15 +15,17 @@ import * as FluxMessage from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxConnection, FluxTransport, Frame } from "../FluxTransport.ts"
 import { attempt, firstOf } from "./bounded.ts"
+import * as catchUps from "./catchUp.ts"
 import * as discretion from "./discretion.ts"
 import * as endTurns from "./endTurn.ts"
-import { eventLimit, type Events } from "./events.ts"
+import { eventLimit, type Events, type Sink } from "./events.ts"
 import * as hearing from "./hearing.ts"
 import * as keepAlive from "./keepAlive.ts"
 import * as meters from "./meter.ts"
 import * as outboxes from "./outbox.ts"
 import * as progresses from "./progress.ts"
-import type { Finish, OpenedSession, Status } from "./sessionShape.ts"
+import type { ReplayBuffer } from "./replayBuffer.ts"
+import type { Finish, OneSession, SessionStatus } from "./sessionShape.ts"
 import * as settingsChanges from "./settingsChange.ts"
 import type * as signals from "./signals.ts"
 import * as stalls from "./stall.ts"
@@ -40,9 +42,6 @@ const watchdogReserveMillis = 5000
 const trailingReserveMillis = 2000
 /** Flux tells of its audio every 240 ms (protocol 4.3): less than that may stay untold. */
 const updateSlot = 0.25
-/** Audio of an open turn that is kept where something must be dropped: from 2 s before it was noticed, 15 s. */
-const turnLeadSeconds = 2
-const turnKeptSeconds = 15
 /** How often what waits and what was sent is reported while Flux says nothing, ms. */
 const reportInterval = 1000
 
@@ -59,8 +58,18 @@ export const make = (options: {
   /** Number in its conversation. */
   readonly session: number
   readonly events: Events
-}): OpenedSession => {
-  const { clock, context, events, transport } = options
+  /** The audio of the conversation. */
+  readonly audio: ReplayBuffer
+  /** Flux has told of its audio, in seconds of the conversation; it is told on by now. Not said before `feed`. */
+  readonly onTurnInfo: (info: FluxMessage.TurnInfo) => void
+  /** Injected silence has run out, and the open turn with it. */
+  readonly onCapped: () => void
+  /** Flux takes audio. */
+  readonly onReady: () => void
+  /** It has ended, or failed; what it held is not freed yet. */
+  readonly onOver: (exit: Exit.Exit<void, FluxError.FluxError>) => void
+}): OneSession => {
+  const { audio, clock, context, events, transport } = options
   const format = FluxSettings.format(options.settings)
   const silence: Frame = { dataType: "BINARY", bytes: Audio.silence(format, Audio.frameMillis) }
   const oneSample: Frame = { dataType: "BINARY", bytes: silence.bytes.subarray(0, Audio.bytesPerSample(format.encoding)) }
@@ -70,11 +79,14 @@ export const make = (options: {
   const ended = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const now = (): number => clock.currentTimeMillisUnsafe()
 
-  let status: Status = "opening"
+  let status: SessionStatus = "opening"
   let connection: FluxConnection | undefined
   let closeSent = false
   let scopeClosed = false
-  let muted = false
+  /** Whether it is this session that tells the conversation's turns: from `feed` to `retire`. */
+  let tells = false
+  let retired = false
+  let acceptedAt: number | undefined
   /** When the session came to where it is: opening, accepted, ready; ms. */
   let stageBegan = now()
 
@@ -87,35 +99,32 @@ export const make = (options: {
   const atThisStage = ({ reason, requestId }: FluxError.FluxError): FluxError.FluxError =>
     FluxError.make(discreet.reason(reason), stage(), connection?.requestId ?? requestId)
 
-  const timeline = timelines.make(format.sampleRate)
+  /** The sample of the conversation that it begins with. */
+  let begin = 0
+  const timeline = timelines.make(format.sampleRate, () => begin)
   const progress = progresses.make()
   const meter = meters.make(context)
   const report = (): void => meter.report(outbox.bytes(), timeline.usage())
-  const sink = events.from({
+  const source = events.from({
     session: options.session,
     settings: () => changes.settings(),
     requestId: () => connection?.requestId ?? "",
     usage: (told) => timeline.usage(told ? progress.transcribed() : undefined)
   })
+  const mayTell = ({ type }: signals.Signal): boolean => tells || type === "Connected" || type === "Disconnected"
+  const sink: Sink = {
+    ...source,
+    push: (signal) => !mayTell(signal) || source.push(signal),
+    pushLast: (signal) => {
+      if (mayTell(signal)) source.pushLast(signal)
+    }
+  }
   const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
     sink.push(signal)
       ? Effect.void
       : Effect.fail(failure(new FluxError.BufferOverflow({ buffer: "events", limit: eventLimit })))
 
-  const outbox = outboxes.make({
-    format,
-    clock,
-    limit: () => changes.settings().outboxLimit,
-    policy: () => changes.settings().outboxPolicy,
-    full: () => failure(new FluxError.BufferOverflow({ buffer: "audio", limit: changes.settings().outboxLimit })),
-    precious: ({ from }) => {
-      const began = progress.turnBegan()
-      if (began === undefined) return false
-      const kept = timeline.start(began) - turnLeadSeconds
-      const at = from / format.sampleRate
-      return at >= kept && at < kept + turnKeptSeconds
-    }
-  })
+  const outbox = outboxes.make(audio)
   const changes = settingsChanges.make({
     initial: options.settings,
     capabilities: transport.capabilities,
@@ -141,7 +150,9 @@ export const make = (options: {
     watchdog.turnOpen(progress.turnOpen())
     const told = emit({ type: "Connected", at: stageBegan, requestId, variant })
     changes.start()
-    // last, as the writer and the watchers begin right here
+    catchUp.begin()
+    // last, as the conversation, the writer and the watchers go on right here
+    options.onReady()
     Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
     return Effect.andThen(told, Effect.annotateLogs(Effect.logDebug("Connected to Flux"), {
       requestId,
@@ -163,12 +174,21 @@ export const make = (options: {
       report()
       if (latency !== undefined) sink.latency(latency)
     },
-    onTurnTold: () => watchdog.turnOpen(progress.turnOpen() && status === "ready"),
+    onTurnTold: (info) => {
+      watchdog.turnOpen(progress.turnOpen() && status === "ready")
+      if (tells) options.onTurnInfo(info)
+    },
     onNoTurn: () => endTurn.ended(),
     onConfigured: (answer) => answer.type === "ConfigureSuccess" ? changes.onSuccess(answer) : changes.onFailure(answer)
   })
   /** What waits is of interest just when nothing comes in. */
-  const reporting: Effect.Effect<never> = Effect.forever(Effect.andThen(Effect.sleep(reportInterval), Effect.sync(report)))
+  const reporting: Effect.Effect<never> = Effect.forever(Effect.andThen(Effect.sleep(reportInterval), Effect.sync(() => {
+    report()
+    // a turn of another session, which this one has had every chance to hear
+    const until = progress.carriedUntil()
+    const reserve = (eotTimeoutMs() + watchdogReserveMillis) / 1000
+    if (until !== undefined && timeline.end(timeline.seconds()) > until + reserve) capped()
+  })))
 
   const read = (from: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     Stream.runForEach(from.messages, onText).pipe(
@@ -197,6 +217,7 @@ export const make = (options: {
     timeout: () => millis("sendTimeout"),
     timedOut: (timeout) => failure(new FluxError.SendTimeout({ seconds: timeout / 1000 })),
     onAudio: (seconds) => {
+      catchUp.sent(seconds)
       // a sample that keeps the session alive is no audio to speak of
       if (seconds * 1000 >= 1) stall.sent(seconds)
     }
@@ -204,16 +225,23 @@ export const make = (options: {
   /** Nothing is under way, and nothing waits that may go. */
   const idle = (): boolean => outbox.bytesToTake() === 0 && !writer.busy()
 
+  const catchUp = catchUps.make({ now, speed: () => changes.settings().catchUpSpeed, nextAt: outbox.nextAt })
+
   /** What was dropped before this frame is told before it goes. */
   const tellDropped = (tell: (signal: signals.Signal) => void): void => {
-    for (const { from, to } of outbox.takeDropped()) {
+    if (!tells) return
+    for (const { from, to } of audio.takeDropped()) {
       tell({ type: "AudioDropped", at: now(), from: from / format.sampleRate, to: to / format.sampleRate })
     }
   }
   const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
-    Effect.flatMap(outbox.take, (frame) => {
-      tellDropped(sink.push)
-      return frame === undefined ? Effect.void : Effect.andThen(writer.write(to, frame), writeAudio(to))
+    Effect.suspend(() => {
+      const wait = catchUp.wait()
+      if (wait > 0) return Effect.andThen(Effect.sleep(wait), writeAudio(to))
+      return Effect.flatMap(outbox.take, (frame) => {
+        tellDropped(sink.push)
+        return frame === undefined ? Effect.void : Effect.andThen(writer.write(to, frame), writeAudio(to))
+      })
     })
 
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
@@ -230,7 +258,7 @@ export const make = (options: {
     yield* writeAudio(to)
     status = "finishing"
     watchdog.turnOpen(false)
-    if (options.finish === "silence") yield* trailingSilence(to)
+    if (options.finish === "silence" && !retired) yield* trailingSilence(to)
     yield* Effect.suspend(() => {
       closeSent = true
       return writer.write(to, closeStream)
@@ -257,12 +285,13 @@ export const make = (options: {
     progress.abandon()
     watchdog.turnOpen(false)
     sink.pushLast({ type: "TurnCapped", at: now() })
+    if (tells) options.onCapped()
   }
   const watchdog = watchdogs.make({
     clock,
-    patience: () => muted ? 0 : Math.max(2 * outbox.lastChunkMillis(), millis("watchdogMinTimeout")),
+    patience: () => audio.isMuted() ? 0 : Math.max(2 * audio.lastChunkMillis(), millis("watchdogMinTimeout")),
     cap: () => eotTimeoutMs() + watchdogReserveMillis,
-    offeredAt: outbox.offeredAt,
+    offeredAt: audio.offeredAt,
     // a turn that is being ended gets its silence from there
     idle: () => idle() && !outbox.isHeld(),
     silence: () => outbox.inject(silence),
@@ -276,6 +305,8 @@ export const make = (options: {
   })
   const endTurn = endTurns.make({
     outbox,
+    position: audio.position,
+    letGo: catchUp.begin,
     progress,
     now,
     offeredSeconds: () => timeline.seconds() + Audio.secondsOf(format, outbox.bytes()),
@@ -331,6 +362,7 @@ export const make = (options: {
     )
     connection = opened
     status = "accepted"
+    acceptedAt = now()
     telemetry.connect.open.updateUnsafe((now() - stageBegan) / 1000, context)
     stageBegan = now()
     return yield* firstOf<Ending, FluxError.FluxError, never>(
@@ -354,7 +386,8 @@ export const make = (options: {
       })
     }
     tellDropped(sink.pushLast)
-    sink.pushLast({ type: "ReaderStopped", at: now(), ending: Exit.isSuccess(exit) || scopeClosed ? "closed" : "lost" })
+    // whether what failed is lost, the conversation knows
+    if (Exit.isSuccess(exit) || scopeClosed) sink.pushLast({ type: "ReaderStopped", at: now(), ending: "closed" })
     if (to !== undefined && wasReady && scopeClosed && !closeSent) {
       yield* attempt(to.send(closeStream), disconnectTimeout)
     }
@@ -379,17 +412,14 @@ export const make = (options: {
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
     if (Exit.isFailure(exit)) Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
-    outbox.finish()
+    outbox.close()
     changes.stop(errorOf(exit))
     Deferred.doneUnsafe(ended, Exit.asVoid(exit))
-    // whoever still listens after the Scope was closed has heard all there is
-    if (Exit.isSuccess(exit) || scopeClosed) sink.end()
-    else sink.failCause(exit.cause)
   }
 
   /** The error itself goes to whoever listens; this is for the metrics, log and trace of all calls. */
   const tellFailure = (exit: Exit.Exit<Ending, FluxError.FluxError>): Effect.Effect<void> => {
-    if (scopeClosed || Exit.isSuccess(exit)) return Effect.void
+    if (scopeClosed || retired || Exit.isSuccess(exit)) return Effect.void
     const error = Option.getOrUndefined(Exit.findErrorOption(exit))
     const reason = error?.reason._tag ?? "Defect"
     const at = error?.stage ?? stage()
@@ -418,9 +448,9 @@ export const make = (options: {
       const requestId = connection?.requestId ?? Option.getOrUndefined(Exit.findErrorOption(exit))?.requestId
       if (requestId !== undefined) yield* Effect.annotateCurrentSpan("flux.request_id", requestId)
       if (connection?.variant !== undefined) yield* Effect.annotateCurrentSpan("flux.variant", connection.variant)
-      // audio that would come now would be dropped, and nobody told
-      if (Exit.isFailure(exit)) outbox.fail(errorOf(exit))
       yield* tellFailure(exit)
+      if (Exit.isFailure(exit)) outbox.close()
+      options.onOver(Exit.isSuccess(exit) ? Exit.void : Exit.hasInterrupts(exit) ? Exit.fail(errorOf(exit)) : exit)
       yield* close(exit, scope)
       settle(exit)
       return yield* exit
@@ -435,37 +465,51 @@ export const make = (options: {
 
   return {
     connected: Deferred.await(connected),
-    send: outbox.send,
-    offerUnsafe: outbox.offerUnsafe,
-    endAudio: Effect.sync(outbox.finish),
+    ended: Deferred.await(ended),
+    feed: (from, until) => {
+      begin = from
+      tells = true
+      if (until !== undefined) {
+        sink.pushLast({ type: "Carried", at: now(), from: from / format.sampleRate, until })
+        if (events.openTurn() !== undefined) progress.carry(until)
+      }
+      if (status === "ready") watchdog.turnOpen(progress.turnOpen())
+      // last, as the writer begins right here
+      outbox.feed(from)
+      if (status === "ready") catchUp.begin()
+    },
+    retire: () => {
+      tellDropped(sink.pushLast)
+      retired = true
+      tells = false
+      outbox.stop()
+      watchdog.turnOpen(false)
+      changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
+    },
+    tell: (signal) => void source.push({ ...signal, at: now() }),
+    obstacles: (settings) => changes.obstacles(settings),
     update: (settings) =>
       Effect.suspend(() => {
         if (status === "finishing" || status === "ended") {
           return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
         }
         discreet.learn(settings)
-        return Effect.as(changes.update(settings), "configured" as const)
+        return changes.update(settings)
       }),
     endTurn: endTurn.run,
-    setMuted: (value) =>
-      Effect.sync(() => {
-        muted = value
-        outbox.setMuted(value)
-        watchdog.changed()
-      }),
-    finish: Effect.suspend(() => {
-      outbox.finish()
-      return Deferred.await(ended)
-    }),
-    status: Effect.sync(() => status),
-    settings: Effect.sync(() => changes.settings()),
-    buffered: Effect.sync(() => ({ outboxBytes: outbox.bytes(), events: events.size(), behindSeconds: behindSeconds() })),
-    reject: (settings, { reason }) =>
-      Effect.sync(() => void sink.push({ type: "SettingsRejected", at: now(), settings, description: reason.message })),
+    mutedChanged: watchdog.changed,
+    status: () => status,
+    acceptedAt: () => acceptedAt,
+    settings: () => changes.settings(),
+    turnOpen: progress.turnOpen,
+    tellsOfIdleAudio: progress.tellsOfIdleAudio,
+    reached: timeline.reached,
+    outboxBytes: outbox.bytes,
+    behindSeconds,
     run,
-    scopeClosing: Effect.sync(() => {
+    scopeClosing: () => {
       scopeClosed = true
-    })
+    }
   }
 }
 

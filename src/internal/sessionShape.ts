@@ -1,15 +1,21 @@
-/** What a session looks like to those who use it. */
+/** What sessions and conversations look like to those who use them. */
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as FluxError from "../FluxError.ts"
 import type * as FluxSettings from "../FluxSettings.ts"
+import type { Obstacles } from "./settingsChange.ts"
+import type { Signal } from "./signals.ts"
 
-/** Where a session is. `accepted`: headers are here, Flux has not said Connected. */
-export type Status = "opening" | "accepted" | "ready" | "finishing" | "ended"
+/** Where one session is. `accepted`: headers are here, Flux has not said Connected. */
+export type SessionStatus = "opening" | "accepted" | "ready" | "finishing" | "ended"
+
+/** Where a conversation is: where its session is, or that it needs another one. */
+export type Status = SessionStatus | "reconnecting"
 
 /** How a session ends its audio: at once, or with silence until Flux ends the open turn (at most eotTimeoutMs + 2 s). */
 export type Finish = "close" | "silence"
 
-/** What waits in a session. */
+/** What waits in a conversation. */
 export interface Buffered {
   /** Audio that waits to be sent. */
   readonly outboxBytes: number
@@ -19,9 +25,9 @@ export interface Buffered {
   readonly behindSeconds: number
 }
 
-/** What a session can be asked, however it is listened to. */
+/** What a conversation can be asked, however many sessions it takes. */
 export interface Session {
-  /** Completes when Flux takes audio; fails as the session fails. */
+  /** Completes when Flux takes audio for the first time; fails as the conversation fails. */
   readonly connected: Effect.Effect<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>
   /**
    * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
@@ -36,11 +42,11 @@ export interface Session {
   readonly endAudio: Effect.Effect<void>
   /**
    * Changes settings; completes when they are in force. Those of the client alone are at once; thresholds, keyterms,
-   * language hints and numerals when Flux has taken them. All or nothing: fails with `UnsupportedByEndpoint` where the
-   * endpoint cannot change one of them while running, with `SettingsRefused` where Flux refuses, and with
-   * `ConfigureUnanswered`.
+   * language hints and numerals when Flux has taken them; all others with another session, where there may be one. All or
+   * nothing: fails with `UnsupportedByEndpoint` where one of them cannot change at all, with `SettingsRefused` where Flux
+   * refuses, with `ConfigureUnanswered`, and with what the other session failed with.
    */
-  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<"configured", FluxError.FluxError>
+  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
   /**
    * Ends the open turn behind all audio offered so far: by ForceEndTurn where the endpoint takes it, else by silence in
    * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s. Audio offered meanwhile belongs to
@@ -56,12 +62,52 @@ export interface Session {
   readonly buffered: Effect.Effect<Buffered>
 }
 
-/** A session as whoever opened it has it. */
-export interface OpenedSession extends Session {
-  /** The session's life; never fails. */
+/** A conversation as whoever opened it has it. */
+export interface OpenedConversation extends Session {
+  /** Its life; never fails. */
   readonly run: Effect.Effect<void>
   /** To be said before `run` is interrupted: only then does an interruption come from outside. */
   readonly scopeClosing: Effect.Effect<void>
   /** Tells that settings which nobody waits for cannot be had. */
   readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
 }
+
+/** Signals as whoever has no clock in hand tells them. */
+export type Untimed = Signal extends infer S ? S extends Signal ? Omit<S, "at"> : never : never
+
+/** One session, as its conversation has it. What gives an effect may fail as the session fails. */
+export interface OneSession {
+  readonly connected: Session["connected"]
+  /** Completes, or fails as the session did, once all that it held is freed. */
+  readonly ended: Effect.Effect<void, FluxError.FluxError>
+  /**
+   * From now on it is this session that hears the audio, from a sample of the conversation on, and tells the turns;
+   * what lies before `until` (seconds of the conversation) another one has told.
+   */
+  readonly feed: (from: number, until?: number) => void
+  /** Another one does: it says CloseStream, and what it goes on to say is not told. */
+  readonly retire: () => void
+  /** Tells the conversation's application. */
+  readonly tell: (signal: Untimed) => void
+  readonly obstacles: (settings: FluxSettings.Settings) => Obstacles
+  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<void, FluxError.FluxError>
+  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
+  readonly mutedChanged: () => void
+  readonly status: () => SessionStatus
+  /** When the response headers came, ms. */
+  readonly acceptedAt: () => number | undefined
+  readonly settings: () => FluxSettings.Settings
+  readonly turnOpen: () => boolean
+  readonly tellsOfIdleAudio: () => boolean
+  /** Up to where its audio was sent, in seconds of the conversation. */
+  readonly reached: () => number
+  readonly outboxBytes: () => number
+  readonly behindSeconds: () => number
+  /** Its life; never fails, and frees everything when it is interrupted. */
+  readonly run: Effect.Effect<void>
+  /** To be said before `run` is interrupted. */
+  readonly scopeClosing: () => void
+}
+
+/** How a session ended, or failed. */
+export type SessionExit = Exit.Exit<void, FluxError.FluxError>

@@ -66,7 +66,19 @@ export const Settings = Schema.Struct({
    * What happens to audio that does not fit. `suspend` (default): the sender waits. `drop-oldest`: whole frames go, those
    * of an open turn last, and are told as `AudioDropped`. `fail`: the sender is told, with `BufferOverflow`.
    */
-  outboxPolicy: Schema.Literals(["suspend", "drop-oldest", "fail"])
+  outboxPolicy: Schema.Literals(["suspend", "drop-oldest", "fail"]),
+  /**
+   * How much of an open turn's audio is kept for another session, should the connection break; default 15 s, and never
+   * more than 8 MiB. Of a longer turn the words that were told before are kept instead.
+   */
+  replayWindow: Schema.Duration,
+  /** Times real time at which audio goes that had to wait for a session; default 2. A burst overruns Flux. */
+  catchUpSpeed: Schema.Finite,
+  /**
+   * Age at which a session is replaced by another one at the next end of a turn, give or take 10 %; default 25 min, as
+   * SageMaker cuts every stream at 30 min. A turn that goes on is carried over at 1.16 times that age, 29 min.
+   */
+  maxSessionAge: Schema.Duration
 })
 export type Settings = typeof Settings.Type
 
@@ -90,7 +102,10 @@ export const defaults: Settings = {
   keepAliveInterval: Duration.seconds(10),
   configureTimeout: Duration.seconds(5),
   outboxLimit: 1_048_576,
-  outboxPolicy: "suspend"
+  outboxPolicy: "suspend",
+  replayWindow: Duration.seconds(15),
+  catchUpSpeed: 2,
+  maxSessionAge: Duration.minutes(25)
 }
 
 /** Flux's own end-of-turn timeout where none is set, in ms (protocol 1.1). */
@@ -172,6 +187,7 @@ export const check = (settings: Settings, limits: Limits): ReadonlyArray<Setting
       issues.push({ setting, problem: "must be a positive, finite duration" })
     }
   }
+  if (settings.catchUpSpeed <= 1) broken("catchUpSpeed", `must be more than 1, got ${settings.catchUpSpeed}`)
   const frame = bytesOf(settings, frameMillis)
   if (settings.outboxLimit < frame) {
     broken("outboxLimit", `must hold a frame of ${frameMillis} ms (${frame} bytes), got ${settings.outboxLimit}`)

@@ -27,6 +27,8 @@ export type News =
 export interface SettingsChange {
   /** As they are now; what Flux has refused is back at what it was. */
   readonly settings: () => Settings
+  /** What of others a session that runs cannot have. */
+  readonly obstacles: (next: Settings) => Obstacles
   /** Brings others into force, all or nothing; completes when they are. They have been checked against the endpoint. */
   readonly update: (next: Settings) => Effect.Effect<void, FluxError.FluxError>
   readonly start: () => void
@@ -35,6 +37,12 @@ export interface SettingsChange {
   readonly stop: (error: FluxError.FluxError) => void
   /** A supervised fiber of the session; never completes. */
   readonly run: Effect.Effect<never>
+}
+
+/** Settings that need another session: any would do, or one of an endpoint that takes Configure as well. */
+export interface Obstacles {
+  readonly session: ReadonlyArray<string>
+  readonly configure: ReadonlyArray<string>
 }
 
 /** Settings that only a new session can have. */
@@ -94,19 +102,25 @@ export const make = (options: {
   const unsupported = (feature: string): Effect.Effect<never, FluxError.FluxError> =>
     Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature })))
 
+  const obstacles = (next: Settings): Obstacles => {
+    const before = configure.activeOf(settings)
+    const active = configure.activeOf(next)
+    const session = changedKeys(settings, next).filter((key) => ofSession.has(key))
+    // there is no word for it (protocol 3.2)
+    if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) session.push("eagerEotThreshold to none")
+    return { session, configure: capabilities.configure ? [] : configure.differing(before, active) }
+  }
+
   return {
     settings: () => settings,
+    obstacles,
     update: (next) =>
       Effect.suspend(() => {
+        const { configure: unconfigurable, session } = obstacles(next)
+        if (session.length > 0) return unsupported(`a change of ${session.join(", ")} in mid-session, which no endpoint takes`)
+        if (unconfigurable.length > 0) return unsupported(`a change of ${unconfigurable.join(", ")} in mid-session`)
         const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
-        const before = configure.activeOf(settings)
         const active = configure.activeOf(next)
-        const asked: ReadonlyArray<string> = configure.differing(before, active)
-        const ofAnother = changed.filter((key) => ofSession.has(key))
-        // there is no word for it (protocol 3.2)
-        if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) ofAnother.push("eagerEotThreshold to none")
-        if (ofAnother.length > 0) return unsupported(`a change of ${ofAnother.join(", ")} in mid-session, which no endpoint takes`)
-        if (asked.length > 0 && !capabilities.configure) return unsupported(`a change of ${asked.join(", ")} in mid-session`)
         settings = next
         if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
         return capabilities.configure ? configurator.want(active) : Effect.void
@@ -119,7 +133,8 @@ export const make = (options: {
   }
 }
 
-const changedKeys = (from: Settings, to: Settings): Array<string> => {
+/** Names of settings that differ. */
+export const changedKeys = (from: Settings, to: Settings): Array<string> => {
   const [before, after]: ReadonlyArray<Readonly<Record<string, unknown>>> = [from, to]
   return [...new Set([...Object.keys(from), ...Object.keys(to)])].filter((key) => !Equal.equals(before?.[key], after?.[key]))
 }

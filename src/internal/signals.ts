@@ -32,6 +32,11 @@ export type Signal =
   /** The reader has stopped: nothing more comes for an open turn. */
   | { readonly type: "ReaderStopped"; readonly at: number; readonly ending: "closed" | "lost" }
   | { readonly type: "Disconnected"; readonly at: number; readonly requestId: string }
+  /** Another session is needed; `attempt` from 1. */
+  | { readonly type: "Reconnecting"; readonly at: number; readonly attempt: number; readonly reason: string; readonly detail: string }
+  /** From now on this session tells; what it says up to there was told before. */
+  | ({ readonly type: "Carried"; readonly at: number } & turns.Carried)
+  | { readonly type: "Resumed"; readonly at: number; readonly behindSeconds: number }
 
 /** The session that signals come from, as it is now. */
 export interface Source extends Pick<turns.TurnOptions, "settings"> {
@@ -52,23 +57,26 @@ export const toEvents = (options: {
   /** Where the signal in hand comes from. */
   let source: Source | undefined
   const reducer = turns.make({ id: options.id, settings: () => source?.settings() ?? defaults })
-  let reported: Usage = nothing
+  const reported = new WeakMap<Source, Usage>()
   /** What came since this was last asked: up to the end of a turn, or the rest. */
   const usage = (from: Source, told: boolean): Usage => {
     const { audioSeconds, injectedSeconds } = from.usage(told)
-    const since = {
-      audioSeconds: rounded(audioSeconds - reported.audioSeconds),
-      injectedSeconds: rounded(injectedSeconds - reported.injectedSeconds)
+    const before = reported.get(from) ?? nothing
+    reported.set(from, { audioSeconds, injectedSeconds })
+    return {
+      audioSeconds: rounded(audioSeconds - before.audioSeconds),
+      injectedSeconds: rounded(injectedSeconds - before.injectedSeconds)
     }
-    reported = { audioSeconds, injectedSeconds }
-    return since
   }
   const billed = (events: ReadonlyArray<turns.TurnEvent>, from: Source): ReadonlyArray<FluxEvent.FluxEvent> =>
     events.map((event) => (event.type === "EndOfTurn" ? { ...event, usage: usage(from, true) } : event))
 
   return (signal, from) => {
-    if (from !== source) reported = nothing
     source = from
+    if (signal.type === "Carried") {
+      reducer.carry(signal)
+      return []
+    }
     const common = { id: options.id, receivedAt: signal.at }
     switch (signal.type) {
       case "Connected":
@@ -97,6 +105,10 @@ export const toEvents = (options: {
         }]
       case "AudioDropped":
         return [{ type: "AudioDropped", ...common, audioStart: signal.from, audioEnd: signal.to }]
+      case "Reconnecting":
+        return [{ type: "Reconnecting", ...common, attempt: signal.attempt, reason: signal.reason, detail: signal.detail }]
+      case "Resumed":
+        return [{ type: "Resumed", ...common, session: from.session, behindSeconds: rounded(signal.behindSeconds) }]
       case "Notice":
         return [{ type: "Warning", ...common, code: signal.code, description: signal.description }]
       case "Message": {

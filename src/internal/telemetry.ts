@@ -116,6 +116,14 @@ export const behind = Metric.histogram(metricNames.behindSeconds, {
   attributes: { unit: "s" }
 })
 
+const reconnects = Metric.counter(metricNames.reconnects, {
+  description: "Sessions that were needed in the place of another one",
+  incremental: true,
+  attributes: { unit: "{session}" }
+})
+/** Why: `failure`, `age` or `settings`. */
+export const reconnectsBy = (cause: "failure" | "age" | "settings"): Metric.Counter<number> => Metric.withAttributes(reconnects, { cause })
+
 const errors = Metric.counter(metricNames.errors, {
   description: "Sessions that failed",
   incremental: true,

@@ -20,6 +20,8 @@ export interface Timeline {
   readonly injected: (samples: number, now: number) => void
   /** Length of what was sent. */
   readonly seconds: () => number
+  /** Seconds of the conversation up to which its audio was sent. */
+  readonly reached: () => number
   /** Of all that was sent, or of what lies before these seconds. */
   readonly usage: (before?: number) => Usage
   /** Whether both times have been the same so far. */
@@ -48,8 +50,8 @@ const tolerance = 0.001
 const maxSegments = 8192
 const maxSends = 1024
 
-/** A new timeline. `sampleRate` in Hz. */
-export const make = (sampleRate: number): Timeline => {
+/** A new timeline. `sampleRate` in Hz; `begin` is the sample of the conversation that a session begins with. */
+export const make = (sampleRate: number, begin: () => number = () => 0): Timeline => {
   let segments: Array<Segment> = []
   /** Ends of what was sent, and when that was: two lists of one length. */
   let sentTo: Array<number> = []
@@ -58,8 +60,8 @@ export const make = (sampleRate: number): Timeline => {
   let forgotten = 0
   let samples = 0
   let offeredSamples = 0
-  /** Where the caller's audio has come to. */
-  let reached = 0
+  /** Where the caller's audio has come to, once there is any. */
+  let reached: number | undefined
 
   const add = (count: number, position: number, wide: boolean, now: number): void => {
     const last = segments.at(-1)
@@ -87,7 +89,7 @@ export const make = (sampleRate: number): Timeline => {
     return segments[0]
   }
   const within = (segment: Segment | undefined, sample: number): number => {
-    if (segment === undefined) return sample
+    if (segment === undefined) return begin() + sample
     // a server that tells of more than was sent is taken at its word
     const beyond = Math.max(0, sample - samples)
     const inside = Math.min(Math.max(sample, segment.from), segment.to) - segment.from
@@ -100,8 +102,9 @@ export const make = (sampleRate: number): Timeline => {
       offeredSamples += count
       reached = position + count
     },
-    injected: (count, now) => add(count, reached, false, now),
+    injected: (count, now) => add(count, reached ?? begin(), false, now),
     seconds: () => samples / sampleRate,
+    reached: () => (reached ?? begin()) / sampleRate,
     usage: (before = Number.POSITIVE_INFINITY) => {
       const end = Math.min(samples, Math.max(0, Math.round(before * sampleRate)))
       let wide = offeredSamples
@@ -114,7 +117,7 @@ export const make = (sampleRate: number): Timeline => {
       const known = Math.min(wide, end)
       return { audioSeconds: known / sampleRate, injectedSeconds: (end - known) / sampleRate }
     },
-    isIdentity: () => segments.length === 0 || (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
+    isIdentity: () => segments.length === 0 ? begin() === 0 : (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
     start: (seconds) => {
       const sample = seconds * sampleRate
       return within(segmentAt(sample + tolerance * sampleRate), sample) / sampleRate

@@ -26,14 +26,33 @@ export interface Turns {
   readonly take: (info: TurnInfo, receivedAt: number, raw?: unknown) => ReadonlyArray<TurnEvent>
   /** Nothing more comes for the open turn: it ends with the words of its last message that had any. */
   readonly close: (ending: "closed" | "lost", receivedAt: number) => ReadonlyArray<TurnEvent>
+  /** From now on another session tells; the open turn goes on there. */
+  readonly carry: (carried: Carried) => void
+}
+
+/** Where another session takes over, in seconds of the conversation. */
+export interface Carried {
+  /** It hears the audio from here on. */
+  readonly from: number
+  /** The session before had told of it up to here. */
+  readonly until: number
 }
 
 interface Open {
   readonly number: number
-  readonly index: number
+  index: number
   /** The last message that had words, else the last one; and as Flux sent it. */
   latest: TurnInfo
   received: TurnInfo
+  /** Words that a session before this one has heard, and this one does not. */
+  before?: Pick<TurnInfo, "words" | "transcript" | "audio_window_start">
+  /** The session before told of the turn up to here: what this one says before is not told again. */
+  until?: number
+  /** Whether this session has opened the turn, and taken it for its probable end. */
+  heard: boolean
+  eagerHere: boolean
+  /** Whether an EagerEndOfTurn was told, and not taken back. */
+  eager: boolean
 }
 
 /** Whether a message, coming when no turn is open, opens one. Updates without text flow outside speech too. */
@@ -43,6 +62,12 @@ export const opens = (info: TurnInfo): boolean =>
 /** Whether a turn is accepted: its mean word confidence must exceed the minimum, and a missing one does not; 0 is off. */
 export const accepts = (averageConfidence: number | undefined, minConfidence: number): boolean =>
   minConfidence === 0 || (averageConfidence ?? 0) > minConfidence
+
+/** Whether a message tells of the audio up to a second, and beyond. */
+export const passes = (info: TurnInfo, seconds: number): boolean => info.audio_window_end >= seconds - tolerance
+
+/** Windows are 32-bit floats on the wire. */
+const tolerance = 0.01
 
 /** A new reducer, numbering turns from 0. */
 export const make = (options: TurnOptions): Turns => {
@@ -102,17 +127,65 @@ export const make = (options: TurnOptions): Turns => {
   const close = (ending: "closed" | "lost", receivedAt: number): Array<TurnEvent> => {
     if (open === undefined) return []
     const turn = open
-    ended = turn.received
+    ended = reportedOf(turn)
     return [end(turn, turn.latest, ending, receivedAt)]
+  }
+  /** What this session has said of words that are reported now. */
+  const reportedOf = ({ before, heard, index, latest, received, until }: Open): TurnInfo | undefined => {
+    if (!heard) return undefined
+    return until === undefined ? received : { ...latest, turn_index: index, words: latest.words.slice(before?.words.length ?? 0) }
+  }
+
+  /** Of a turn that another session began: what of a message is to be told; undefined where nothing is. */
+  const goOn = (turn: Open, received: TurnInfo): TurnInfo | undefined => {
+    if (!turn.heard) {
+      turn.heard = opens(received)
+      turn.index = received.turn_index
+    }
+    const isEnd = received.event === "EndOfTurn"
+    const isNew = turn.until === undefined || passes(received, turn.until)
+    if (!isNew && !isEnd) {
+      if (received.event === "EagerEndOfTurn") turn.eagerHere = true
+      if (received.event === "TurnResumed") turn.eagerHere = false
+      return undefined
+    }
+    delete turn.until
+    return complete(turn, received)
+  }
+  const complete = ({ before }: Open, info: TurnInfo): TurnInfo => {
+    if (before === undefined || info.transcript === "") return info
+    return {
+      ...info,
+      audio_window_start: Math.min(before.audio_window_start, info.audio_window_start),
+      words: [...before.words, ...info.words],
+      transcript: [before.transcript, info.transcript].filter((text) => text !== "").join(" ")
+    }
+  }
+  /** A draft that was begun before this session is taken back where this one knows of no probable end. */
+  const eventOf = (turn: Open, { event }: TurnInfo): "Update" | "EagerEndOfTurn" | "TurnResumed" => {
+    const said = event === "StartOfTurn" || event === "EndOfTurn" ? "Update" : event
+    const isOwed = turn.before !== undefined && turn.eager && !turn.eagerHere
+    const isOfNothing = turn.before !== undefined && !turn.eager
+    const told = said === "Update" && isOwed ? "TurnResumed" : said === "TurnResumed" && isOfNothing ? "Update" : said
+    if (said !== "Update") turn.eagerHere = said === "EagerEndOfTurn"
+    if (told !== "Update") turn.eager = told === "EagerEndOfTurn"
+    return told
   }
 
   const take = (received: TurnInfo, receivedAt: number, raw?: unknown): Array<TurnEvent> => {
     const events: Array<TurnEvent> = []
+    const carried = open !== undefined && !open.heard
+    if (open !== undefined && carried && !opens(received) && received.event !== "EndOfTurn") {
+      // this session has come to where the turn was, and hears none
+      return open.until === undefined || passes(received, open.until) ? close("closed", receivedAt) : []
+    }
     // Flux went on to another turn and never ended this one
-    if (open !== undefined && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
+    if (open !== undefined && !carried && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
 
-    const info = withoutReported(received, ended)
-    const turn = open ?? { number: next, index: info.turn_index, latest: info, received }
+    const told = open === undefined ? received : goOn(open, received)
+    if (told === undefined) return events
+    const info = withoutReported(told, ended)
+    const turn = open ?? { number: next, index: info.turn_index, latest: info, received, heard: true, eagerHere: false, eager: false }
     if (open === undefined) {
       if (!opens(info)) return events
       const isStart = info.event === "StartOfTurn"
@@ -134,16 +207,26 @@ export const make = (options: TurnOptions): Turns => {
         events.push(end(turn, final, "confirmed", receivedAt, raw))
         break
       }
-      case "StartOfTurn":
-        events.push({ type: "Update", ...fields(turn.number, info, receivedAt, raw) })
-        break
       default:
-        events.push({ type: info.event, ...fields(turn.number, info, receivedAt, raw) })
+        events.push({ type: eventOf(turn, info), ...fields(turn.number, info, receivedAt, raw) })
     }
     return events
   }
 
-  return { take, close }
+  const carry = ({ from, until }: Carried): void => {
+    // turns are counted anew there
+    ended = undefined
+    if (open === undefined) return
+    const { latest } = open
+    const words = latest.words.filter((word) => word.end != null && word.end <= from + tolerance)
+    const transcript = words.length === latest.words.length ? latest.transcript : words.map(({ word }) => word).join(" ")
+    open.before = { words, transcript, audio_window_start: latest.audio_window_start }
+    open.until = until
+    open.heard = false
+    open.eagerHere = false
+  }
+
+  return { take, close, carry }
 }
 
 type TurnFields = Omit<FluxEvent.Update, "type">

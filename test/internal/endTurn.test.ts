@@ -8,8 +8,8 @@ import { TestClock } from "effect/testing"
 import * as Audio from "../../src/Audio.ts"
 import * as FluxError from "../../src/FluxError.ts"
 import * as endTurns from "../../src/internal/endTurn.ts"
-import * as outboxes from "../../src/internal/outbox.ts"
 import { fork } from "../support/session.ts"
+import * as audioOut from "../support/audioOut.ts"
 import { pcm16 } from "../support/sound.ts"
 
 const frame = 2560
@@ -18,7 +18,7 @@ const full = FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", limi
 /** With a real outbox, whose writer takes all there is at once, and a Flux played by hand. */
 const make = Effect.fnUntraced(function*(force: boolean) {
   const clock = yield* Clock.Clock
-  const outbox = outboxes.make({ format: pcm16, limit: () => 100 * frame, policy: () => "suspend", full: () => full, clock })
+  const outbox = audioOut.make({ format: pcm16, limit: () => 100 * frame, policy: () => "suspend", full: () => full, clock })
   const sessionEnd = yield* Deferred.make<void, FluxError.FluxError>()
   /** What Flux has told of, and whether it has a turn open. */
   const flux = { told: 0, open: false }
@@ -37,6 +37,7 @@ const make = Effect.fnUntraced(function*(force: boolean) {
     }))))
   const seconds = (): number => samples / 16_000
   const endTurn = endTurns.make({
+    position: outbox.position,
     outbox,
     progress: {
       turnOpen: () => flux.open,

@@ -8,20 +8,22 @@ import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Audio from "../../src/Audio.ts"
 import * as FluxError from "../../src/FluxError.ts"
-import * as outboxes from "../../src/internal/outbox.ts"
+import type { Taken } from "../../src/internal/outbox.ts"
+import type { Policy, Range } from "../../src/internal/replayBuffer.ts"
+import * as audioOut from "../support/audioOut.ts"
 import { pcm16 } from "../support/sound.ts"
 
 const frame = 2560
 const full = FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", limit: 0 }), "streaming")
-const make = (limit: number, policy: outboxes.Policy = "suspend") =>
+const make = (limit: number, policy: Policy = "suspend") =>
   Effect.map(Clock.Clock, (clock) =>
-    outboxes.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock }))
+    audioOut.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock }))
 const turns = (count: number) => Effect.repeat(Effect.yieldNow, { times: count })
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
 describe("outbox", () => {
   /** A sender that finds the outbox full yields before it waits; what happens in between must not be missed. */
-  const neverMissed = (what: string, happens: (outbox: outboxes.Outbox) => Effect.Effect<unknown>) =>
+  const neverMissed = (what: string, happens: (outbox: audioOut.AudioOut) => Effect.Effect<unknown>) =>
     it.effect(`a waiting sender never misses ${what}`, () =>
       Effect.gen(function*() {
         for (const opsBeforeYield of [5, 6, 7, 8, 9, 11, 13]) {
@@ -98,7 +100,7 @@ describe("outbox", () => {
   const stamped = (from: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, at) => byteAt(from + at))
   const byteAt = (offset: number): number => (offset * 31 + (offset >> 8) * 17) & 0xff
   /** All that can be taken now, with the byte of the conversation at which each begins. */
-  const takeAll = Effect.fnUntraced(function*(outbox: outboxes.Outbox) {
+  const takeAll = Effect.fnUntraced(function*(outbox: audioOut.AudioOut) {
     const taken: Array<{ readonly from: number; readonly bytes: Uint8Array }> = []
     while (outbox.bytesToTake() > 0) {
       const next = yield* outbox.take
@@ -126,7 +128,7 @@ describe("outbox", () => {
 
   /** Does as the acts say, keeps a list of all that came in, and in the end finds each sample of it somewhere. */
   const play = Effect.fnUntraced(function*(options: {
-    readonly policy: outboxes.Policy
+    readonly policy: Policy
     readonly format: Audio.Format
     readonly limit: number
     readonly acts: ReadonlyArray<typeof Act.Type>
@@ -134,9 +136,9 @@ describe("outbox", () => {
   }) {
     const { acts, format, limit, policy } = options
     const clock = yield* Clock.Clock
-    const outbox = outboxes.make({ format, limit: () => limit, policy: () => policy, full: () => full, clock })
+    const outbox = audioOut.make({ format, limit: () => limit, policy: () => policy, full: () => full, clock })
     const sampleBytes = Audio.bytesPerSample(format.encoding)
-    const [sent, taken, dropped]: [Array<Sent>, Array<{ readonly position: number; readonly bytes: Uint8Array }>, Array<outboxes.Range>] = [[], [], []]
+    const [sent, taken, dropped]: [Array<Sent>, Array<{ readonly position: number; readonly bytes: Uint8Array }>, Array<Range>] = [[], [], []]
     /** Samples, from and to, that came in under mute; the first one, and that after the last, may be halves. */
     const muted: Array<readonly [number, number]> = []
     let [isMuted, injected, before, stamps] = [false, 0, 0, 0]
@@ -158,7 +160,7 @@ describe("outbox", () => {
         assert.strictEqual(outbox.position(), Math.floor(enteredBytes() / sampleBytes))
       }
     })
-    const note = (next: outboxes.Taken): void => {
+    const note = (next: Taken): void => {
       if (next === undefined) return
       assert.isAtMost(next.bytes.length, Audio.bytesOf(format, 80))
       if (next.position === undefined) injected -= next.bytes.length
@@ -299,7 +301,7 @@ describe("outbox", () => {
   it.effect("drop-oldest spares what is precious, and takes it all the same when there is nothing else", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const outbox = outboxes.make({
+      const outbox = audioOut.make({
         format: pcm16,
         limit: () => 4 * frame,
         policy: () => "drop-oldest",
@@ -316,7 +318,7 @@ describe("outbox", () => {
   it.effect("drop-oldest tells what it dropped in the order of its place, also what is held, and what is precious", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      const outbox = outboxes.make({
+      const outbox = audioOut.make({
         format: pcm16,
         limit: () => 4 * frame,
         policy: () => "drop-oldest",
@@ -341,8 +343,8 @@ describe("outbox", () => {
   it.effect("a limit that is lowered holds from the next chunk on", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
-      let [limit, policy]: [number, outboxes.Policy] = [8 * frame, "suspend"]
-      const outbox = outboxes.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock })
+      let [limit, policy]: [number, Policy] = [8 * frame, "suspend"]
+      const outbox = audioOut.make({ format: pcm16, limit: () => limit, policy: () => policy, full: () => full, clock })
       yield* outbox.send(stamped(0, 8 * frame))
       limit = 2 * frame
       assert.isFalse(outbox.offerUnsafe(stamped(8 * frame, 2)))
@@ -373,7 +375,7 @@ describe("outbox", () => {
 
   it.effect("a part of a frame goes at once when it cannot be completed any more: behind a hold, something injected, and mute", () =>
     Effect.gen(function*() {
-      const ways: ReadonlyArray<(outbox: outboxes.Outbox) => void> = [
+      const ways: ReadonlyArray<(outbox: audioOut.AudioOut) => void> = [
         (outbox) => outbox.hold(),
         (outbox) => void outbox.inject({ dataType: "UTF8", bytes: new Uint8Array(1) }),
         (outbox) => {
@@ -593,7 +595,7 @@ describe("outbox", () => {
   const hasty = Effect.provideService(Scheduler.MaxOpsBeforeYield, 8)
 
   /** The same for the writer. */
-  const alwaysTaken = (what: string, happens: (outbox: outboxes.Outbox) => Effect.Effect<unknown, FluxError.FluxError>, before: (outbox: outboxes.Outbox) => void = () => {}) =>
+  const alwaysTaken = (what: string, happens: (outbox: audioOut.AudioOut) => Effect.Effect<unknown, FluxError.FluxError>, before: (outbox: audioOut.AudioOut) => void = () => {}) =>
     it.effect(`a waiting writer never misses ${what}`, () =>
       Effect.gen(function*() {
         for (let steps = 0; steps < 12; steps++) {
@@ -610,11 +612,11 @@ describe("outbox", () => {
           }
         }
       }))
-  const holding = (outbox: outboxes.Outbox): void => {
+  const holding = (outbox: audioOut.AudioOut): void => {
     outbox.hold()
     outbox.offerUnsafe(new Uint8Array(frame))
   }
-  const sync = (act: (outbox: outboxes.Outbox) => unknown) => (outbox: outboxes.Outbox) => Effect.sync(() => act(outbox))
+  const sync = (act: (outbox: audioOut.AudioOut) => unknown) => (outbox: audioOut.AudioOut) => Effect.sync(() => act(outbox))
   alwaysTaken("a frame", (outbox) => outbox.send(new Uint8Array(frame)))
   alwaysTaken("the end", sync((outbox) => outbox.finish()))
   alwaysTaken("what is injected", sync((outbox) => outbox.inject({ dataType: "UTF8", bytes: new Uint8Array(1) })))

@@ -1,0 +1,419 @@
+/**
+ * The audio of a conversation: what waits to be sent, and what was sent and may have to be sent again. Cut into frames of
+ * 80 ms, in order, each knowing its place in the conversation. Buffers are copied at the door; what a full one does with
+ * more audio is its policy. Sessions read it, each from a place of its own.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import * as Audio from "../Audio.ts"
+import type { FluxError } from "../FluxError.ts"
+
+/** A frame of audio, with the place in the conversation of its first sample. */
+export interface AudioFrame {
+  readonly bytes: Uint8Array
+  readonly position: number
+  /** When it was complete, ms on the Clock. */
+  readonly at: number
+}
+
+/** Samples of the conversation, `from` to below `to`. */
+export interface Range {
+  readonly from: number
+  readonly to: number
+}
+
+/** What a full buffer does with more audio. */
+export type Policy = "suspend" | "drop-oldest" | "fail"
+
+/** Reads the audio from some place on. One fiber takes. */
+export interface Reader {
+  /** The next frame, and moves on; undefined where there is none now. */
+  readonly next: () => AudioFrame | undefined
+  /** The next frame, without moving on. */
+  readonly peek: () => AudioFrame | undefined
+  /** How many frames lie behind: a place between frames. */
+  readonly place: () => number
+  /** Bytes of the frames ahead. */
+  readonly bytes: () => number
+  /** The same, as far as a place. */
+  readonly bytesUntil: (place: number) => number
+  readonly close: () => void
+}
+
+/** See the module. */
+export interface ReplayBuffer {
+  /**
+   * Adds audio; completes when all of it is inside, in order. The caller may reuse the buffer then. Where it does not
+   * fit: waits, makes room by dropping the oldest frames, or fails with `full`, by policy.
+   */
+  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
+  /** Adds all of it or nothing; false when it does not fit and nothing may be dropped, after `finish` and after a failure. */
+  readonly offerUnsafe: (pcm: Uint8Array) => boolean
+  /** While muted, audio moves the conversation's time on and is not sent. */
+  readonly setMuted: (muted: boolean) => void
+  readonly isMuted: () => boolean
+  /** No more audio: what is offered from now on is ignored. */
+  readonly finish: () => void
+  readonly isFinishing: () => boolean
+  /** Every `send`, waiting or to come, fails with this. */
+  readonly fail: (error: FluxError) => void
+  /** Whether all audio there will ever be is inside. */
+  readonly complete: () => boolean
+  /** Makes a frame of what is less than one; half a sample waits for its other half. */
+  readonly flush: () => void
+  /** Bytes that make no frame yet, in whole samples. */
+  readonly partial: () => number
+  /** The place behind the last frame. */
+  readonly end: () => number
+  /** Bytes of audio that nobody has read, in whole samples. */
+  readonly bytes: () => number
+  /**
+   * Reads from a sample of the conversation on; without one, what nobody has read. `onChange` is called when there may be
+   * something to read, or to end.
+   */
+  readonly reader: (onChange: () => void, from?: number) => Reader
+  /** Audio from this sample on is kept when it has been read, within the bounds; before, none is. */
+  readonly keep: (from: number) => void
+  /** The first sample that can be read again; undefined where there is none. */
+  readonly keptFrom: () => number | undefined
+  /** Ranges that were dropped since the last call, in order of their place. */
+  readonly takeDropped: () => ReadonlyArray<Range>
+  /** Samples offered so far, muted and dropped ones included. */
+  readonly position: () => number
+  /** When audio was last offered, ms on the Clock; the making of the buffer at first. Muted audio does not count. */
+  readonly offeredAt: () => number
+  /** Length of the last chunk as it was offered, in ms; 0 at first. */
+  readonly lastChunkMillis: () => number
+}
+
+/** How a reader is kept: `bytes` are those of the frames ahead. */
+interface Place {
+  index: number
+  bytes: number
+  readonly changed: () => void
+}
+
+/** A new one, which keeps nothing that has been read until it is told to. */
+export const make = (options: {
+  readonly format: Audio.Format
+  readonly clock: Clock.Clock
+  /** Bytes that may wait; at least a frame. */
+  readonly limit: () => number
+  readonly policy: () => Policy
+  /** What `fail` fails with. */
+  readonly full: () => FluxError
+  /** Bytes that may be kept; default none. */
+  readonly keepLimit?: (() => number) | undefined
+  /** Audio that goes last when something must be dropped. */
+  readonly precious?: ((range: Range) => boolean) | undefined
+}): ReplayBuffer => {
+  const { clock, format, keepLimit = () => 0, precious = () => false } = options
+  const framer = Audio.makeFramer(format)
+  const sampleBytes = Audio.bytesPerSample(format.encoding)
+  const turnstile = Semaphore.makeUnsafe(1)
+  /** The first one is that of place `base`; undefined where it was dropped or forgotten. */
+  let frames: Array<AudioFrame | undefined> = []
+  let base = 0
+  /** Before this place all is forgotten. */
+  let first = 0
+  /** Up to this place somebody has read. */
+  let read = 0
+  /** Bytes of the frames on both sides of it. */
+  let kept = 0
+  let waiting = 0
+  let keepFrom = Number.POSITIVE_INFINITY
+  const readers = new Set<Place>()
+  /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
+  let offset = 0
+  let dropped: Array<Range> = []
+  let muted = false
+  let sendersWaiting = 0
+  let finishing = false
+  let failure: FluxError | undefined
+  let offeredAt = clock.currentTimeMillisUnsafe()
+  let lastChunkMillis = 0
+  let wakeSender: (() => void) | undefined
+
+  const changed = (): void => {
+    for (const reader of readers) reader.changed()
+  }
+  const endPlace = (): number => base + frames.length
+  const frameAt = (place: number): AudioFrame | undefined => frames[place - base]
+  const endOf = ({ bytes, position }: AudioFrame): number => position + bytes.length / sampleBytes
+
+  /** Half a sample waits for its other half, however long that takes. */
+  const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
+  const limit = (): number => options.limit() - (options.limit() % sampleBytes)
+  /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
+  const space = (): number => limit() - waiting - framer.pending()
+
+  // --- frames in, frames out
+
+  /** Forgets what lies behind every reader and is not kept, or is more than may be. */
+  const forget = (): void => {
+    let needed = read
+    for (const { index } of readers) needed = Math.min(needed, index)
+    const bound = keepLimit()
+    while (first < needed) {
+      const frame = frameAt(first)
+      if (frame !== undefined) {
+        if (endOf(frame) > keepFrom && kept <= bound) break
+        kept -= frame.bytes.length
+        frames[first - base] = undefined
+      }
+      first++
+    }
+    const gone = first - base
+    if (gone > 64 && gone * 2 > frames.length) {
+      frames = frames.slice(gone)
+      base = first
+    }
+  }
+  /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
+  const enqueue = (all: ReadonlyArray<Uint8Array>, from: number): void => {
+    const at = clock.currentTimeMillisUnsafe()
+    let begin = from
+    for (const bytes of all) {
+      frames.push({ bytes, position: begin / sampleBytes, at })
+      waiting += bytes.length
+      for (const reader of readers) reader.bytes += bytes.length
+      begin += bytes.length
+    }
+  }
+  /** Moves a reader over what was dropped; the frame it comes to. */
+  const settle = (reader: Place): AudioFrame | undefined => {
+    while (reader.index < endPlace()) {
+      const frame = frameAt(reader.index)
+      if (frame !== undefined) return frame
+      reader.index++
+    }
+    return undefined
+  }
+  const next = (reader: Place): AudioFrame | undefined => {
+    const frame = settle(reader)
+    if (frame === undefined) return undefined
+    reader.index++
+    reader.bytes -= frame.bytes.length
+    if (reader.index > read) {
+      read = reader.index
+      waiting -= frame.bytes.length
+      kept += frame.bytes.length
+      forget()
+      wakeSender?.()
+    }
+    return frame
+  }
+  /** A frame without what lies before a sample. */
+  const since = (frame: AudioFrame, sample: number): AudioFrame =>
+    frame.position >= sample
+      ? frame
+      : { ...frame, position: sample, bytes: frame.bytes.subarray((sample - frame.position) * sampleBytes) }
+  const bytesOf = (frame: AudioFrame | undefined): number => frame?.bytes.length ?? 0
+  const reader = (onChange: () => void, from?: number): Reader => {
+    const self: Place = { index: read, bytes: waiting, changed: onChange }
+    if (from !== undefined) {
+      self.index = first
+      while (self.index < endPlace()) {
+        const frame = frameAt(self.index)
+        if (frame !== undefined && endOf(frame) > from) break
+        self.index++
+      }
+      self.bytes = 0
+      for (let at = self.index; at < endPlace(); at++) self.bytes += bytesOf(frameAt(at))
+    }
+    const begin = from ?? 0
+    const shown = (frame: AudioFrame | undefined): AudioFrame | undefined => frame === undefined ? undefined : since(frame, begin)
+    readers.add(self)
+    return {
+      next: () => (readers.has(self) ? shown(next(self)) : undefined),
+      peek: () => (readers.has(self) ? shown(settle(self)) : undefined),
+      place: () => {
+        settle(self)
+        return self.index
+      },
+      bytes: () => {
+        const head = settle(self)
+        return head === undefined ? 0 : self.bytes - bytesOf(head) + bytesOf(since(head, begin))
+      },
+      bytesUntil: (place) => {
+        let bytes = 0
+        for (let at = self.index; at < Math.min(place, endPlace()); at++) {
+          const frame = frameAt(at)
+          if (frame !== undefined) bytes += bytesOf(since(frame, begin))
+        }
+        return bytes
+      },
+      close: () => {
+        readers.delete(self)
+        forget()
+      }
+    }
+  }
+
+  const offered = (length: number): void => {
+    if (muted) return
+    offeredAt = clock.currentTimeMillisUnsafe()
+    lastChunkMillis = Audio.millisOf(format, length)
+  }
+  /** Lets go of what is less than a frame. */
+  const flush = (): void => {
+    const from = offset - framer.pending()
+    enqueue(framer.flush(), from)
+  }
+  const put = (pcm: Uint8Array): void => {
+    // the second half of a sample whose first half was not sent
+    const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
+    const from = offset - framer.pending() + orphan
+    offset += pcm.length
+    enqueue(framer.push(pcm.subarray(orphan)), from)
+    changed()
+  }
+  /** Audio that is not sent, and moves time on all the same: what follows does not follow on what is here. */
+  const passOver = (length: number): void => {
+    flush()
+    framer.clear()
+    offset += length
+    changed()
+  }
+
+  // --- policies
+
+  const drop = (place: number): void => {
+    const frame = frameAt(place)
+    if (frame === undefined) return
+    frames[place - base] = undefined
+    waiting -= frame.bytes.length
+    for (const reader of readers) if (reader.index <= place) reader.bytes -= frame.bytes.length
+    const range = { from: frame.position, to: endOf(frame) }
+    const last = dropped.at(-1)
+    if (last?.to === range.from) dropped[dropped.length - 1] = { from: last.from, to: range.to }
+    else dropped.push(range)
+  }
+  const oldest = (any: boolean): number => {
+    for (let place = read; place < endPlace(); place++) {
+      const frame = frameAt(place)
+      if (frame !== undefined && (any || !precious({ from: frame.position, to: endOf(frame) }))) return place
+    }
+    return -1
+  }
+  const dropOldest = (): void => {
+    const place = oldest(false)
+    drop(place < 0 ? oldest(true) : place)
+  }
+  const pushIn = (pcm: Uint8Array): void => {
+    let rest = pcm
+    while (rest.length > 0) {
+      // the limit holds a frame, so without one to drop there is room
+      if (space() <= 0) dropOldest()
+      const fits = Math.max(0, space())
+      put(rest.subarray(0, fits))
+      rest = rest.subarray(fits)
+    }
+  }
+  /** Room there is, or is made; a chunk that is larger than all room goes in by and by. */
+  const enter = (pcm: Uint8Array): boolean => {
+    if (muted) passOver(pcm.length)
+    else if (space() >= pcm.length) put(pcm)
+    else if (options.policy() === "drop-oldest") pushIn(pcm)
+    else return false
+    return true
+  }
+
+  // --- waiting for room
+
+  const room = Effect.callback<void>((resume) => {
+    const wake = (): void => {
+      if (failure === undefined && space() <= 0) return
+      if (wakeSender === wake) wakeSender = undefined
+      resume(Effect.void)
+    }
+    wakeSender = wake
+    // there may be room by now
+    wake()
+    return Effect.sync(() => {
+      if (wakeSender === wake) wakeSender = undefined
+    })
+  })
+  const squeezeIn = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
+    Effect.suspend(() => {
+      if (failure !== undefined) return Effect.fail(failure)
+      if (muted) {
+        passOver(pcm.length)
+        return Effect.void
+      }
+      const free = space()
+      if (free > 0) {
+        put(pcm.subarray(0, free))
+        if (free >= pcm.length) return Effect.void
+      }
+      return Effect.andThen(room, squeezeIn(free > 0 ? pcm.subarray(free) : pcm))
+    })
+
+  return {
+    send: (pcm) =>
+      Effect.suspend(() => {
+        if (failure !== undefined) return Effect.fail(failure)
+        if (finishing || pcm.length === 0) return Effect.void
+        offered(pcm.length)
+        if (sendersWaiting === 0 && enter(pcm)) return Effect.void
+        if (sendersWaiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
+        sendersWaiting += 1
+        return Effect.ensuring(
+          turnstile.withPermit(squeezeIn(pcm)),
+          Effect.sync(() => {
+            sendersWaiting -= 1
+            changed()
+          })
+        )
+      }),
+    offerUnsafe: (pcm) => {
+      if (finishing || failure !== undefined || sendersWaiting > 0) return false
+      if (pcm.length === 0) return true
+      if (!enter(pcm)) return false
+      offered(pcm.length)
+      return true
+    },
+    setMuted: (value) => {
+      muted = value
+    },
+    isMuted: () => muted,
+    finish: () => {
+      finishing = true
+      changed()
+    },
+    isFinishing: () => finishing,
+    fail: (error) => {
+      failure ??= error
+      wakeSender?.()
+    },
+    // audio whose sender still waits at the door was offered before the end
+    complete: () => finishing && sendersWaiting === 0,
+    flush,
+    partial,
+    end: endPlace,
+    bytes: () => waiting + partial(),
+    reader,
+    keep: (from) => {
+      keepFrom = from
+      forget()
+    },
+    keptFrom: () => {
+      for (let place = first; place < endPlace(); place++) {
+        const frame = frameAt(place)
+        if (frame !== undefined) return frame.position
+      }
+      return undefined
+    },
+    takeDropped: () => {
+      const ranges = dropped
+      if (ranges.length === 0) return ranges
+      dropped = []
+      // what is precious goes last, and may lie before the rest
+      return ranges.toSorted((a, b) => a.from - b.from)
+    },
+    position: () => Math.floor(offset / sampleBytes),
+    offeredAt: () => offeredAt,
+    lastChunkMillis: () => lastChunkMillis
+  }
+}

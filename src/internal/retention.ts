@@ -1,0 +1,95 @@
+/**
+ * Which audio of a conversation another session would have to hear, should one be needed: that of the open turn from
+ * before it was noticed, else what was not told of yet. All in seconds of the conversation. Pure.
+ */
+import type { TurnInfo, Word } from "../FluxMessage.ts"
+
+/** Where another session begins. */
+export interface Beginning {
+  readonly from: number
+  /** Audio that no session has told of, and that is not kept any more: it ends at `from`. */
+  readonly lostFrom?: number
+}
+
+/** See the module. */
+export interface Retention {
+  /** Flux has told of audio; whether a turn is open after it. */
+  readonly take: (info: TurnInfo, turnOpen: boolean) => void
+  /** The open turn was given up. */
+  readonly closed: () => void
+  /** Audio before this is not to be had any more. */
+  readonly lost: (until: number) => void
+  /** Up to where Flux has told of the audio. */
+  readonly told: () => number
+  /** From where the audio of the open turn is needed; undefined without one. */
+  readonly turn: () => number | undefined
+  /** Audio from here on is needed. `sent` is what was sent so far; a bundle need not tell of audio outside turns. */
+  readonly from: (sent: number, tellsOfIdleAudio: boolean) => number
+  /** Where the next session begins, if audio is kept from `kept` on. */
+  readonly begin: (needed: number, kept: number) => Beginning
+}
+
+/** A turn is noticed some time after it began: its audio is kept from so long before. */
+const turnLead = 2
+/** And so is speech that no turn was opened for yet. */
+const idleLead = 1
+/** Where Flux does not tell of idle audio: what was sent before this has been heard. */
+const untold = 5
+
+/** A new one. */
+export const make = (): Retention => {
+  let told = 0
+  /** End of the last turn: nothing before it is heard again. */
+  let ended = 0
+  let available = 0
+  let turnFrom: number | undefined
+  let words: ReadonlyArray<Word> = []
+
+  const close = (): void => {
+    ended = told
+    turnFrom = undefined
+    words = []
+  }
+
+  return {
+    take: (info, turnOpen) => {
+      const { audio_window_end: end } = info
+      // another session may end a turn before the place that the one before it told of
+      told = info.event === "EndOfTurn" ? end : Math.max(told, end)
+      if (info.event === "EndOfTurn" || !turnOpen) {
+        if (turnFrom !== undefined || info.event === "EndOfTurn") close()
+      }
+      if (!turnOpen) return
+      turnFrom ??= Math.max(0, end - turnLead)
+      if (info.words.length > 0) words = info.words
+    },
+    closed: close,
+    lost: (until) => {
+      available = Math.max(available, until)
+    },
+    told: () => told,
+    turn: () => (turnFrom === undefined ? undefined : Math.max(available, ended, turnFrom)),
+    from: (sent, tellsOfIdleAudio) => {
+      if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
+      const idle = Math.max(available, ended, told - idleLead)
+      return tellsOfIdleAudio || ended === 0 ? idle : Math.max(idle, sent - untold)
+    },
+    begin: (needed, kept) => {
+      if (kept <= needed) return { from: needed }
+      const from = turnFrom === undefined ? kept : gapAfter(words, kept)
+      // words that were told in time are known, whatever the next session hears
+      const known = turnFrom === undefined || words.every(({ end }) => end != null) ? Math.max(needed, told) : needed
+      return known < from ? { from, lostFrom: known } : { from }
+    }
+  }
+}
+
+/** Between two words, at some second or later: a word that is cut would be heard as another one. */
+const gapAfter = (words: ReadonlyArray<Word>, seconds: number): number => {
+  for (const [at, { start }] of words.entries()) {
+    if (start == null || start < seconds) continue
+    const before = words[at - 1]?.end
+    return before == null ? seconds : Math.max(seconds, (before + start) / 2)
+  }
+  return seconds
+}
