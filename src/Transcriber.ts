@@ -1,8 +1,8 @@
 /**
- * What most programs call: audio goes in, the events of one conversation come out.
+ * What most programs call: audio goes in, the events of one conversation come out, over as many sessions as it takes.
  *
- * For now a conversation lasts as long as one session: when its connection breaks, the open turn ends as `lost` and
- * the events fail.
+ * Where a session breaks, another one hears what is not settled and goes on; before SageMaker cuts a stream for its age,
+ * and for settings that a running session cannot have, another one takes over at the end of a turn.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type * as FluxError from "./FluxError.ts"
 import type { FluxEvent } from "./FluxEvent.ts"
@@ -29,7 +30,11 @@ export interface CallOptions {
   readonly settings?: FluxSettings.SettingsPatch | undefined
   /** How the end of the audio ends the session; default `close`. */
   readonly finish?: FluxSession.Finish | undefined
-  /** When to try again to open a session; kept for conversations that survive their connection, unused so far. */
+  /**
+   * When to try again to get a session; its input is what the last one failed with, and it begins anew once Flux has told
+   * of new audio. Default: at random within 100 ms, doubling to 5 s, at most 5 sessions and 30 s in all, and at most two
+   * more after a `Rejected`. What no other session would cure (see `FluxError.retryable`) is never tried again.
+   */
   readonly retry?: Schedule.Schedule<unknown, FluxError.FluxError> | undefined
   /** Put Flux's own messages into turn events; default false. */
   readonly raw?: boolean | undefined
@@ -43,8 +48,10 @@ export interface Conversation extends
   /**
    * Changes settings in mid-call: absent keys stay as they are, `null` is back to the default. Completes when they are in
    * force: at once for what only this client does, when Flux has taken it for thresholds, keyterms, language hints and
-   * numerals. All or nothing. Fails with `InvalidSettings`; with `UnsupportedByEndpoint` where the endpoint takes no
-   * Configure, or for what only another session can change; with `SettingsRefused` and `ConfigureUnanswered`.
+   * numerals (`configured`), with another session for all that the running one cannot have (`rotated`), which takes over
+   * when no turn is open. All or nothing. Fails with `InvalidSettings`; with `UnsupportedByEndpoint` for another encoding
+   * or sample rate; with `SettingsRefused` and `ConfigureUnanswered`; and with what the other session failed with: then
+   * the conversation goes on as before, and says `SettingsRejected`.
    */
   readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
 }
@@ -53,7 +60,8 @@ export interface Conversation extends
 export class Transcriber extends Context.Service<Transcriber, {
   /**
    * Opens a conversation for audio that is pushed. Returns once the settings are checked; audio may be sent at once
-   * and is kept in order until Flux takes it. A connection that fails is told by `send`, `finish` and `events`.
+   * and is kept in order until Flux takes it. A conversation that fails for good is told by `send`, `finish` and `events`:
+   * with `RetriesExhausted`, or with what no other session would cure.
    */
   readonly open: (options?: CallOptions) => Effect.Effect<Conversation, FluxError.FluxError, Scope.Scope>
   /** Transcribes a stream of audio. The last words are waited for when the audio ends, and also when it fails. */
@@ -63,36 +71,61 @@ export class Transcriber extends Context.Service<Transcriber, {
   ) => Stream.Stream<FluxEvent, FluxError.FluxError | E, R>
 }>()("effect-flux-sagemaker/Transcriber") {}
 
+/** How many sessions may be opened at once, so that a burst of one kind does not hold up another. */
+export interface Options {
+  /** For new conversations; default 32. */
+  readonly opens?: number | undefined
+  /** In the place of sessions that broke; default 32. */
+  readonly recoveries?: number | undefined
+  /** In the place of sessions that are too old, or have other settings; default 8. */
+  readonly rotations?: number | undefined
+}
+
 /** The service over a transport and settings. */
-export const make: Effect.Effect<Transcriber["Service"], never, FluxTransport | FluxSettings.FluxSettings> = Effect.gen(
-  function*() {
-    const transport = yield* FluxTransport
-    const defaults = yield* FluxSettings.FluxSettings
-
-    const opened = Effect.fnUntraced(function*(options: CallOptions) {
-      const base = yield* defaults.get
-      const own = options.settings ?? {}
-      const settings = yield* Effect.fromResult(FluxSettings.resolve(base, own, transport.capabilities))
-      const id = options.id ?? (yield* randomId)
-      const session = yield* openSession(transport, settings, { id, finish: options.finish, raw: options.raw })
-      const layered = callSettings.make({ session, capabilities: transport.capabilities, base, own })
-      yield* Effect.forkScoped(layered.follow(defaults.changes))
-      return { ...session, id, update: layered.update }
-    })
-
-    return Transcriber.of({
-      // the conversation has a span of its own, as long as it lives
-      open: (options = {}) => opened(options),
-      transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio)))
-    })
+export const make = Effect.fnUntraced(function*(
+  { opens = 32, recoveries = 32, rotations = 8 }: Options = {}
+): Effect.fn.Return<Transcriber["Service"], never, FluxTransport | FluxSettings.FluxSettings> {
+  const transport = yield* FluxTransport
+  const defaults = yield* FluxSettings.FluxSettings
+  const permits = {
+    open: yield* Semaphore.make(opens),
+    recover: yield* Semaphore.make(recoveries),
+    rotate: yield* Semaphore.make(rotations)
   }
-)
+
+  const opened = Effect.fnUntraced(function*(options: CallOptions) {
+    const base = yield* defaults.get
+    const own = options.settings ?? {}
+    const settings = yield* Effect.fromResult(FluxSettings.resolve(base, own, transport.capabilities))
+    const id = options.id ?? (yield* randomId)
+    const random = yield* Random.Random
+    const { finish, raw, retry } = options
+    const call = yield* openSession(transport, settings, { id, finish, raw }, {
+      permits,
+      random: () => random.nextDoubleUnsafe(),
+      retry
+    })
+    const layered = callSettings.make({ session: call, capabilities: transport.capabilities, base, own })
+    yield* Effect.forkScoped(layered.follow(defaults.changes))
+    return { ...call, id, update: layered.update }
+  })
+
+  return Transcriber.of({
+    // the conversation has a span of its own, as long as it lives
+    open: (options = {}) => opened(options),
+    transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio)))
+  })
+})
 
 /** The service; give it a transport and settings. */
 export const layer: Layer.Layer<Transcriber, never, FluxTransport | FluxSettings.FluxSettings> = Layer.effect(
   Transcriber,
-  make
+  make()
 )
+
+/** {@link layer} with other limits. */
+export const layerWith = (options: Options): Layer.Layer<Transcriber, never, FluxTransport | FluxSettings.FluxSettings> =>
+  Layer.effect(Transcriber, make(options))
 
 /**
  * `Transcriber.transcribe` as an operator on a stream of audio.

@@ -212,7 +212,10 @@ const environment: Record<keyof FluxSettings.Settings, readonly [name: string, t
   keepAliveInterval: ["FLUX_KEEP_ALIVE_INTERVAL", "8 seconds", Duration.seconds(8)],
   configureTimeout: ["FLUX_CONFIGURE_TIMEOUT", "9 seconds", Duration.seconds(9)],
   outboxLimit: ["FLUX_OUTBOX_LIMIT", "65536", 65_536],
-  outboxPolicy: ["FLUX_OUTBOX_POLICY", "drop-oldest", "drop-oldest"]
+  outboxPolicy: ["FLUX_OUTBOX_POLICY", "drop-oldest", "drop-oldest"],
+  replayWindow: ["FLUX_REPLAY_WINDOW", "10 seconds", Duration.seconds(10)],
+  catchUpSpeed: ["FLUX_CATCH_UP_SPEED", "1.5", 1.5],
+  maxSessionAge: ["FLUX_MAX_SESSION_AGE", "20 minutes", Duration.minutes(20)]
 }
 
 describe("FluxSettings from the environment", () => {
@@ -243,7 +246,10 @@ describe("FluxSettings from the environment", () => {
         keepAliveInterval: second(10),
         configureTimeout: second(5),
         outboxLimit: 1_048_576,
-        outboxPolicy: "suspend"
+        outboxPolicy: "suspend",
+        replayWindow: second(15),
+        catchUpSpeed: 2,
+        maxSessionAge: Duration.minutes(25)
       })
     }))
 

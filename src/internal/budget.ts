@@ -53,7 +53,8 @@ export const make = (options: {
     retry === undefined ? maxMillis - spent - (downSince === undefined ? 0 : now() - downSince) : Number.POSITIVE_INFINITY
   const exhaustedBy = (error: FluxError.FluxError): FluxError.FluxError => {
     const { reason, requestId, stage } = error
-    return reason._tag === "RetriesExhausted" ? error : FluxError.make(new FluxError.RetriesExhausted({ attempts, last: reason }), stage, requestId)
+    // who has tried only once has not tried again
+    return attempts <= 1 || reason._tag === "RetriesExhausted" ? error : FluxError.make(new FluxError.RetriesExhausted({ attempts, last: reason }), stage, requestId)
   }
   const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
     if (error.reason._tag === "Rejected") rejections++

@@ -40,7 +40,7 @@ export const make = (options: {
         since = undefined
         return 0
       }
-      return since + (seconds * 1000) / speed() - now()
+      return Math.floor(since + (seconds * 1000) / speed() - now())
     },
     sent: (more) => {
       seconds += more

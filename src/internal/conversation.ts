@@ -128,6 +128,7 @@ export const make = (options: {
 
   // --- which audio the next session hears
 
+  if (survival !== undefined) audio.keep(0)
   const needed = (live: Live): number => retention.from(live.session.reached(), live.session.tellsOfIdleAudio())
   const keep = (live: Live): void => {
     if (survival !== undefined) audio.keep(Math.floor(needed(live) * format.sampleRate))
@@ -185,7 +186,10 @@ export const make = (options: {
         session: number++,
         events,
         audio,
-        onReady: () => void Deferred.doneUnsafe(live.up, Exit.void),
+        onReady: (to) => {
+          Deferred.doneUnsafe(connected, Exit.succeed(to))
+          Deferred.doneUnsafe(live.up, Exit.void)
+        },
         onTurnInfo: (info) => onTurnInfo(live, info),
         onCapped: () => {
           retention.closed()
@@ -223,10 +227,8 @@ export const make = (options: {
         const live = launch(settings())
         prepare(live)
         yield* start(live, scope)
-        const exit = yield* Effect.exit(restore(Deferred.await(live.up)))
-        if (Exit.isSuccess(exit)) return live
-        yield* discard(live, scope)
-        return yield* exit
+        yield* Effect.onError(restore(Deferred.await(live.up)), () => discard(live, scope))
+        return live
       })
     )
   /** Waits out a budget, and what is left of a conversation whose audio has ended. */
@@ -474,7 +476,6 @@ export const make = (options: {
   const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
     const opened = yield* first(scope)
     inForce = opened.session.settings()
-    yield* Effect.forkIn(Effect.asVoid(Deferred.complete(connected, opened.session.connected)), scope)
     while (true) {
       const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], currentSettings().disconnectTimeout))
       const error = Option.getOrUndefined(Exit.findErrorOption(exit))
@@ -495,13 +496,13 @@ export const make = (options: {
       const error = errorOf(exit.cause)
       // audio that would come now would be dropped, and nobody told
       audio.fail(error)
-      Deferred.doneUnsafe(connected, Exit.fail(error))
       if (!closing) tellLost()
       settle(Exit.fail(error))
     } else settle(Exit.fail(gone()))
-    audio.finish()
     for (const other of lives) if (!Deferred.isDoneUnsafe(other.over)) other.session.scopeClosing()
     yield* Scope.close(scope, exit)
+    audio.finish()
+    Deferred.doneUnsafe(connected, Exit.fail(Exit.isFailure(exit) ? errorOf(exit.cause) : gone()))
     Deferred.doneUnsafe(outcome, exit)
     // whoever still listens after the Scope was closed has heard all there is
     if (Exit.isSuccess(exit) || closing) events.end()

@@ -60,7 +60,7 @@ export const make = (): Retention => {
         if (turnFrom !== undefined || info.event === "EndOfTurn") close()
       }
       if (!turnOpen) return
-      turnFrom ??= Math.max(0, end - turnLead)
+      turnFrom ??= end - turnLead
       if (info.words.length > 0) words = info.words
     },
     closed: close,
@@ -68,7 +68,7 @@ export const make = (): Retention => {
       available = Math.max(available, until)
     },
     told: () => told,
-    turn: () => (turnFrom === undefined ? undefined : Math.max(available, ended, turnFrom)),
+    turn: () => turnFrom,
     from: (sent, tellsOfIdleAudio) => {
       if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
       const idle = Math.max(available, ended, told - idleLead)

@@ -65,7 +65,7 @@ export const make = (options: {
   /** Injected silence has run out, and the open turn with it. */
   readonly onCapped: () => void
   /** Flux takes audio. */
-  readonly onReady: () => void
+  readonly onReady: (to: { readonly requestId: string; readonly variant: string | undefined }) => void
   /** It has ended, or failed; what it held is not freed yet. */
   readonly onOver: (exit: Exit.Exit<void, FluxError.FluxError>) => void
 }): OneSession => {
@@ -152,7 +152,7 @@ export const make = (options: {
     changes.start()
     catchUp.begin()
     // last, as the conversation, the writer and the watchers go on right here
-    options.onReady()
+    options.onReady({ requestId, variant })
     Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
     return Effect.andThen(told, Effect.annotateLogs(Effect.logDebug("Connected to Flux"), {
       requestId,
@@ -464,8 +464,6 @@ export const make = (options: {
   )
 
   return {
-    connected: Deferred.await(connected),
-    ended: Deferred.await(ended),
     feed: (from, until) => {
       begin = from
       tells = true
@@ -486,7 +484,7 @@ export const make = (options: {
       watchdog.turnOpen(false)
       changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
     },
-    tell: (signal) => void source.push({ ...signal, at: now() }),
+    tell: (signal) => source.pushLast({ ...signal, at: now() }),
     obstacles: (settings) => changes.obstacles(settings),
     update: (settings) =>
       Effect.suspend(() => {

@@ -77,9 +77,6 @@ export type Untimed = Signal extends infer S ? S extends Signal ? Omit<S, "at"> 
 
 /** One session, as its conversation has it. What gives an effect may fail as the session fails. */
 export interface OneSession {
-  readonly connected: Session["connected"]
-  /** Completes, or fails as the session did, once all that it held is freed. */
-  readonly ended: Effect.Effect<void, FluxError.FluxError>
   /**
    * From now on it is this session that hears the audio, from a sample of the conversation on, and tells the turns;
    * what lies before `until` (seconds of the conversation) another one has told.

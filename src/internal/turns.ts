@@ -41,9 +41,9 @@ export interface Carried {
 interface Open {
   readonly number: number
   index: number
-  /** The last message that had words, else the last one; and as Flux sent it. */
+  /** The last message that had words, else the last one; and as this session sent it, if it has. */
   latest: TurnInfo
-  received: TurnInfo
+  received: TurnInfo | undefined
   /** Words that a session before this one has heard, and this one does not. */
   before?: Pick<TurnInfo, "words" | "transcript" | "audio_window_start">
   /** The session before told of the turn up to here: what this one says before is not told again. */
@@ -127,15 +127,9 @@ export const make = (options: TurnOptions): Turns => {
   const close = (ending: "closed" | "lost", receivedAt: number): Array<TurnEvent> => {
     if (open === undefined) return []
     const turn = open
-    ended = reportedOf(turn)
+    ended = turn.received
     return [end(turn, turn.latest, ending, receivedAt)]
   }
-  /** What this session has said of words that are reported now. */
-  const reportedOf = ({ before, heard, index, latest, received, until }: Open): TurnInfo | undefined => {
-    if (!heard) return undefined
-    return until === undefined ? received : { ...latest, turn_index: index, words: latest.words.slice(before?.words.length ?? 0) }
-  }
-
   /** Of a turn that another session began: what of a message is to be told; undefined where nothing is. */
   const goOn = (turn: Open, received: TurnInfo): TurnInfo | undefined => {
     if (!turn.heard) {
@@ -145,6 +139,7 @@ export const make = (options: TurnOptions): Turns => {
     const isEnd = received.event === "EndOfTurn"
     const isNew = turn.until === undefined || passes(received, turn.until)
     if (!isNew && !isEnd) {
+      if (received.transcript !== "") turn.received = received
       if (received.event === "EagerEndOfTurn") turn.eagerHere = true
       if (received.event === "TurnResumed") turn.eagerHere = false
       return undefined
@@ -222,6 +217,7 @@ export const make = (options: TurnOptions): Turns => {
     const transcript = words.length === latest.words.length ? latest.transcript : words.map(({ word }) => word).join(" ")
     open.before = { words, transcript, audio_window_start: latest.audio_window_start }
     open.until = until
+    open.received = undefined
     open.heard = false
     open.eagerHere = false
   }

@@ -43,7 +43,8 @@ const make = Effect.fnUntraced(function*(force: boolean) {
       turnOpen: () => flux.open,
       answered: (until) => !flux.open && flux.told >= until - 0.01,
       take: () => {},
-      turnBegan: () => undefined,
+      carriedUntil: () => undefined,
+      carry: () => {},
       transcribed: () => flux.told,
       tellsOfIdleAudio: () => false,
       abandon: () => {}

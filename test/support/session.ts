@@ -10,9 +10,9 @@ import * as FluxSettings from "../../src/FluxSettings.ts"
 import { profiles } from "../../src/FluxTransport.ts"
 import { connected, turnInfo } from "./wire.ts"
 
-/** Valid settings, of the widest endpoint. */
+/** Valid settings, of the widest endpoint; audio that had to wait goes in one go. */
 export const settingsOf = (patch: FluxSettings.SettingsPatch = {}): FluxSettings.Settings =>
-  Result.getOrThrow(FluxSettings.resolve(FluxSettings.defaults, patch, profiles["hosted-2026-09"]))
+  Result.getOrThrow(FluxSettings.resolve(FluxSettings.defaults, { catchUpSpeed: 1_000_000, ...patch }, profiles["hosted-2026-09"]))
 export const settings = settingsOf()
 /** Silence of 16 kHz linear16. */
 export const chunk = (millis: number): Uint8Array => new Uint8Array(32 * millis)
