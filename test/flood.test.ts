@@ -14,7 +14,7 @@ import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { kept } from "./support/memory.ts"
 import { credentials } from "./support/rawClient.ts"
-import { fork } from "./support/session.ts"
+import { fork, once } from "./support/session.ts"
 
 const chunk = new Uint8Array(2560).fill(0x11)
 /** Ten minutes of 16 kHz linear16 in chunks of 80 ms: 19.2 MB, 18 times what may wait. */
@@ -23,7 +23,7 @@ const chunks = 7500
 const callOn = (transport: Layer.Layer<FluxTransport>, settings: FluxSettings.SettingsPatch) =>
   Effect.gen(function*() {
     const transcriber = yield* Transcriber.Transcriber
-    const call = yield* transcriber.open()
+    const call = yield* transcriber.open({ retry: once })
     yield* fork(Effect.ignore(Stream.runDrain(call.events)))
     return call
   }).pipe(Effect.provide(Transcriber.layer.pipe(Layer.provide(transport), Layer.provide(FluxSettings.layer(settings)))))

@@ -20,7 +20,7 @@ import * as Script from "../src/simulator/Script.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { credentials } from "./support/rawClient.ts"
-import { entries, fork, reasonOf } from "./support/session.ts"
+import { entries, fork, once, reasonOf } from "./support/session.ts"
 import { draw } from "./support/sound.ts"
 import { connected, turnInfo } from "./support/wire.ts"
 
@@ -160,7 +160,7 @@ const rows: ReadonlyArray<Row> = [
     pipecat: "`on_connection_error`, `push_error`",
     here: "one `FluxError` with a `reason`, a stage, a request id and a hint, in `events`, `send` and `finish`",
     holds: Effect.gen(function*() {
-      const error = yield* Effect.flip(call())
+      const error = yield* Effect.flip(call({ retry: once }))
       assert.strictEqual(error.reason._tag, "Rejected")
       assert.strictEqual(error.stage, "open")
       assert.match(error.hint, /CloudWatch/)
@@ -185,7 +185,7 @@ const rows: ReadonlyArray<Row> = [
     pipecat: "`run_stt(audio)`, which drops audio before it is connected",
     here: "`send(pcm)`, `offerUnsafe(pcm)`; audio before `Connected` is kept, in order",
     holds: Effect.gen(function*() {
-      const fiber = yield* fork(call())
+      const fiber = yield* fork(call({ settings: { catchUpSpeed: 1_000_000 } }))
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(the(yield* Fiber.join(fiber), "EndOfTurn").transcript, "one two three four")
     }).pipe(on({ faults: [{ fault: "late-connected", delay: 4000 }] }))
@@ -218,7 +218,7 @@ const rows: ReadonlyArray<Row> = [
     pipecat: "Flux's `Error`, whose code it reads from the wrong field",
     here: "`FluxFatal` with `code` and `description`",
     holds: Effect.gen(function*() {
-      const exit = yield* Effect.exit(call())
+      const exit = yield* Effect.exit(call({ retry: once }))
       assert.isTrue(Exit.isFailure(exit))
       assert.deepInclude(reasonOf(exit), { _tag: "FluxFatal", code: "INTERNAL_SERVER_ERROR", description: "oh dear" })
     }).pipe(Effect.provide(layered(saying(

@@ -444,11 +444,11 @@ export const make = (options: {
     if (broken === undefined) return yield* error
     if (audio.isFinishing() && recoveredAtEnd) return yield* error
     recoveredAtEnd = audio.isFinishing()
+    const delay = yield* budget.next(error)
     reconnecting = true
     telemetry.reconnectsBy("failure").updateUnsafe(1, context)
     const spare = standby
     standby = undefined
-    const delay = yield* budget.next(error)
     tellReconnecting(error)
     if (spare !== undefined && !Deferred.isDoneUnsafe(spare.over)) feed(spare, broken)
     else {

@@ -15,6 +15,7 @@ import type { SettingsPatch } from "../../src/FluxSettings.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
+import { once } from "./session.ts"
 import { cut, draw } from "./sound.ts"
 
 /** What came of a call: its events but for Updates, and how it failed, if it did. */
@@ -40,7 +41,9 @@ export const settings = {
   connectedTimeout: "2 seconds",
   drainTimeout: "2 seconds",
   disconnectTimeout: "1 second",
-  sendTimeout: "2 seconds"
+  sendTimeout: "2 seconds",
+  // audio that had to wait goes in one go
+  catchUpSpeed: 1_000_000
 } as const satisfies SettingsPatch
 
 /** What is said in every row; not all of it in ASCII, so that a message can be cut within a character. */
@@ -220,7 +223,7 @@ export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<Outco
   const events: Array<string> = []
   const spoken = Stream.fromIterable(cut(row.hangsUp === "in a turn" ? cutOff : call, [2560]))
   const exit = yield* (row.hangsUp === "never" ? Stream.concat(spoken, Stream.never) : spoken).pipe(
-    Transcriber.transcribe({ settings }),
+    Transcriber.transcribe({ settings, retry: once }),
     Stream.runForEach((event) => Effect.sync(() => events.push(...short(event)))),
     Effect.exit
   )

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxError from "../../src/FluxError.ts"
@@ -14,6 +15,8 @@ import { connected, turnInfo } from "./wire.ts"
 export const settingsOf = (patch: FluxSettings.SettingsPatch = {}): FluxSettings.Settings =>
   Result.getOrThrow(FluxSettings.resolve(FluxSettings.defaults, { catchUpSpeed: 1_000_000, ...patch }, profiles["hosted-2026-09"]))
 export const settings = settingsOf()
+/** A session that fails is the last one. */
+export const once: Schedule.Schedule<number> = Schedule.recurs(0)
 /** Silence of 16 kHz linear16. */
 export const chunk = (millis: number): Uint8Array => new Uint8Array(32 * millis)
 export const start = turnInfo({ event: "StartOfTurn", transcript: "hello" })
