@@ -19,8 +19,8 @@ export interface Passage {
 /** A frame, and the stamped audio in it. */
 export interface Frame extends framing.Frame {
   /**
-   * In order of arrival; one goes on where the one before stopped, unless something came in between. The first four
-   * samples of a run are of the frame in which the fifth is, for so many it takes to know them for stamps.
+   * In order of arrival. Where a run begins, its first samples are of the frame in which it is known for one: with
+   * the fourth of them, or the fifth.
    */
   readonly passages: ReadonlyArray<Passage>
 }
