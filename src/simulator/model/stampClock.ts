@@ -20,7 +20,8 @@ export interface Passage {
 export interface Frame extends framing.Frame {
   /**
    * In order of arrival. Where a run begins, its first samples are of the frame in which it is known for one: with
-   * the fourth of them, or the fifth.
+   * the fourth of them, or the fifth. A jump by a multiple of 2^15 that comes with the last three samples of a frame
+   * may leave the passage before it a sample too long.
    */
   readonly passages: ReadonlyArray<Passage>
 }
