@@ -50,11 +50,11 @@ export interface Script {
   /**
    * What the seconds of timed turns count. `session`, the default: the audio of each session, from its first sample
    * on. `stamps`: positions in position-stamped audio (`Stamp`), over the sample rate; so a session that begins
-   * within a call, as after a reconnect, says what belongs there. Then:
+   * within a call, as after a reconnect, says what belongs there. With `stamps`:
    *
    * - All turns are timed, and nothing else is heard.
    * - A word is heard where the sample at which it begins arrives, and again where that is repeated. One whose
-   *   beginning was not sent is skipped; the next one opens the turn.
+   *   beginning was not sent is skipped; the next one opens the turn, and a curve counts from there.
    * - Audio without stamps is silence: it lets a turn end by silence or timeout, and a curve stands still in it.
    *   Encodings other than linear16 have no stamps.
    *
@@ -99,9 +99,9 @@ export const fromUnknown = (input: unknown): Result.Result<Script, ReadonlyArray
  * Script.make({ turns: ["Hello there.", { at: 3, words: ["Yes,", { pause: 0.4 }, "please."] }] })
  *
  * @example
- * // said at those seconds of the call, in whatever session they arrive
+ * // said at those seconds of the call: a session that begins 39 s into it hears the second turn alone
  * const script = Script.make({ clock: "stamps", turns: [{ at: 0.5, words: "good morning" }, { at: 40, words: "and goodbye" }] })
- * const call = Stamp.stream(1280).pipe(Stream.take(600), Audio.paced(format), Transcriber.transcribe())
+ * const sent = Stamp.audio(39 * 16_000, 4 * 16_000)
  */
 export const make = (input: ScriptInput): Script => {
   const made = fromUnknown(input)

@@ -10,7 +10,8 @@
  * ```
  *
  * So a stamp is loud, half of full scale and more: the simulator's speech detection takes it for speech without a
- * pause. Where turns matter, let a script say at what times they are.
+ * pause. Where turns matter, let a script say at what times they are; with `clock: "stamps"` these are times of the
+ * call, in whatever session they arrive.
  *
  * @example
  * const call = Stamp.stream(1280).pipe(Stream.take(100), Audio.paced(format), Transcriber.transcribe())

@@ -18,7 +18,7 @@ export const make = ({ turns }: Script.Script, { sampleRate }: Format): Voice<Fr
   let position = 0
   /** The first word that begins there or later. */
   let next = 0
-  /** The latest word of the open turn, until the stamps go back. */
+  /** The latest word said, until the stamps go back. */
   let current: TimedWord | undefined
 
   const callMillis = (samples: number): number => (samples * 1000) / sampleRate
@@ -79,7 +79,6 @@ export const make = ({ turns }: Script.Script, { sampleRate }: Format): Voice<Fr
     end: () => {
       turn = undefined
       turnIndex++
-      current = undefined
     }
   }
 }
