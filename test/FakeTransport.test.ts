@@ -14,6 +14,8 @@ import { FluxTransport, type Frame, profiles } from "../src/FluxTransport.ts"
 import * as Fault from "../src/simulator/Fault.ts"
 import * as Profile from "../src/simulator/Profile.ts"
 import * as Recording from "../src/simulator/Recording.ts"
+import * as Script from "../src/simulator/Script.ts"
+import * as Stamp from "../src/simulator/Stamp.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import * as faultTable from "./support/faultTable.ts"
 import { baseQuery, closeStream } from "./support/flux.ts"
@@ -42,6 +44,35 @@ describe("FakeTransport", () => {
       const told = new Set<string>(faultTable.rows.map((row) => faultTable.faultOf(row).fault))
       assert.deepStrictEqual(Fault.names.filter((name) => !told.has(name)), [])
     })
+  })
+
+  describe("a script that goes by stamps", () => {
+    const script = Script.make({
+      clock: "stamps",
+      turns: [{ at: 0.5, words: "I would like" }, { at: 3, words: ["to", "cancel", { pause: 0.2 }, "my", "order"] }],
+      faults: [{ fault: "reset", at: 3.4, session: 0 }]
+    })
+    const seconds = (from: number, to: number) => Stream.make(Stamp.audio(from * 16_000, (to - from) * 16_000))
+
+    it.effect("says after a reconnect what belongs to the part of the call that is sent then", () =>
+      Effect.gen(function*() {
+        const heard = (audio: Stream.Stream<Uint8Array>) =>
+          audio.pipe(
+            Transcriber.transcribe(),
+            Stream.runFold(
+              (): ReadonlyArray<string> => [],
+              (texts, event) => (event.type === "EndOfTurn" ? [...texts, event.transcript] : texts)
+            )
+          )
+        // broken off at 3.4 s of audio, in the second turn
+        const error = yield* Effect.flip(heard(seconds(0, 6)))
+        assert.strictEqual(error.reason._tag, "ConnectionLost")
+        // from the beginning of that turn, and from the middle of its second word
+        assert.deepStrictEqual(yield* heard(seconds(2, 6)), ["to cancel my order"])
+        assert.deepStrictEqual(yield* heard(seconds(3.5, 6)), ["my order"])
+        const sessions = yield* (yield* FakeTransport.FakeTransport).ledger
+        assert.deepStrictEqual(sessions.map(({ received }) => received.stamped.map(({ from }) => from)), [[0], [32_000], [56_000]])
+      }).pipe(Effect.provide(layer({ script }))))
   })
 
   const open = Effect.flatMap(FluxTransport, (transport) => transport.open(baseQuery))

@@ -11,12 +11,16 @@ import type { Format } from "../Audio.ts"
 import type { ProfileName } from "../FluxTransport.ts"
 import * as clientMessage from "./model/clientMessage.ts"
 import * as configuration from "./model/configuration.ts"
+import type { Frame, Listener } from "./model/framing.ts"
 import * as Profile from "./Profile.ts"
 import * as query from "./model/query.ts"
 import { type CloseMode, placeholders, type Script } from "./Script.ts"
 import * as serverMessages from "./model/serverMessages.ts"
 import type { Said } from "./model/serverMessages.ts"
 import * as speech from "./model/speech.ts"
+import * as stampClock from "./model/stampClock.ts"
+import * as stampedVoice from "./model/stampedVoice.ts"
+import type { Voice } from "./model/turn.ts"
 import * as turnEngine from "./model/turnEngine.ts"
 import * as voice from "./model/voice.ts"
 
@@ -77,30 +81,52 @@ export const make = (options: Options): Result.Result<FluxModel, string> => {
   return Result.map(query.parse(options.query, profile), (asked) => session(asked, profile, options))
 }
 
+/** A session's audio and what is said to it, whatever it is listened to for. */
+interface Hearing {
+  readonly audio: (bytes: Uint8Array) => Array<Said>
+  /** What the last, partial frame brings about. */
+  readonly rest: () => Array<Said>
+  readonly samples: () => number
+  readonly force: () => Said
+  readonly close: (mode: CloseMode) => Said | undefined
+}
+
 const session = (asked: query.Query, profile: Profile.Profile, options: Options): FluxModel => {
-  const listener = speech.make(asked)
   const script = options.script ?? placeholders
   const closeMode = options.closeMode ?? script.closeMode ?? "update"
   const say = serverMessages.make({ requestId: options.requestId, model: asked.model, profile })
   let active: configuration.Configuration = asked
-  const engine = turnEngine.make(voice.make(script), say, () => active)
   let closed = false
 
-  const heard = (frames: ReadonlyArray<speech.Frame>): Array<Said> => {
-    const messages: Array<Said> = []
-    for (const frame of frames) {
-      const message = engine.frame(frame)
-      if (message !== undefined) messages.push(message)
+  const hearing = <F extends Frame>(listener: Listener<F>, voice: Voice<F>): Hearing => {
+    const engine = turnEngine.make(voice, say, () => active)
+    const heard = (frames: ReadonlyArray<F>): Array<Said> => {
+      const messages: Array<Said> = []
+      for (const frame of frames) {
+        const message = engine.frame(frame)
+        if (message !== undefined) messages.push(message)
+      }
+      return messages
     }
-    return messages
+    return {
+      audio: (bytes) => heard(listener.push(bytes)),
+      rest: () => heard(listener.flush()),
+      samples: listener.samples,
+      force: engine.force,
+      close: engine.close
+    }
   }
+  const ear = script.clock === "stamps"
+    ? hearing(stampClock.make(asked), stampedVoice.make(script, asked))
+    : hearing(speech.make(asked), voice.make(script))
+
   const closing = (messages: ReadonlyArray<Said>): Reply => {
     closed = true
     return { messages, closes: true }
   }
   const close = (): Reply => {
-    const messages = heard(listener.flush())
-    const last = engine.close(closeMode)
+    const messages = ear.rest()
+    const last = ear.close(closeMode)
     if (last !== undefined) messages.push(last)
     return closing(messages)
   }
@@ -120,7 +146,7 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
   return {
     format: { encoding: asked.encoding, sampleRate: asked.sampleRate },
     connected: say.connected,
-    audio: (bytes) => (closed ? [] : heard(listener.push(bytes))),
+    audio: (bytes) => (closed ? [] : ear.audio(bytes)),
     text: (text) => {
       if (closed) return { messages: [], closes: true }
       const message = clientMessage.read(text, { messages: profile.messages, numerals: profile.limits.numerals })
@@ -129,11 +155,11 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
         case "CloseStream":
           return close()
         case "ForceEndTurn":
-          return { messages: [engine.force()], closes: false }
+          return { messages: [ear.force()], closes: false }
         case "Configure":
           return { messages: configure(message.success.change), closes: false }
       }
     },
-    audioSeconds: () => listener.samples() / asked.sampleRate
+    audioSeconds: () => ear.samples() / asked.sampleRate
   }
 }

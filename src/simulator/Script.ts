@@ -6,23 +6,23 @@ import * as Result from "effect/Result"
 import { publish } from "../internal/jsonSchema.ts"
 import type { Fault } from "./Fault.ts"
 import * as jsonText from "./script/jsonText.ts"
-import { type CloseMode, ScriptInput } from "./script/input.ts"
+import { type Clock, type CloseMode, ScriptInput } from "./script/input.ts"
 import { normalise } from "./script/rules.ts"
 
-export { CloseMode, ScriptInput } from "./script/input.ts"
+export { Clock, CloseMode, ScriptInput } from "./script/input.ts"
 
 /** A word as it is said. */
 export interface Word {
   readonly word: string
   /** 0 to 1; default a fixed one of 0.90 to 0.99. */
   readonly confidence?: number
-  /** When it begins, seconds of the session's audio; set in a timed turn and only there. */
+  /** When it begins, seconds on the script's clock; set in a timed turn and only there. */
   readonly start?: number
-  /** When it ends, seconds of the session's audio; set in a timed turn and only there. */
+  /** When it ends, seconds on the script's clock; set in a timed turn and only there. */
   readonly end?: number
 }
 
-/** A point of a curve over the seconds since the turn's first word began. */
+/** A point of a curve over the seconds, on the script's clock, since the turn's first word began. */
 export interface ConfidencePoint {
   readonly at: number
   /** Confidence that the turn is over, 0 to 1. */
@@ -33,7 +33,7 @@ export interface ConfidencePoint {
 export interface Turn {
   /** Empty: placeholders. */
   readonly words: ReadonlyArray<Word>
-  /** Seconds of the session's audio at which its first word begins; absent: it follows detected speech. */
+  /** Seconds on the script's clock at which its first word begins; absent: it follows detected speech. */
   readonly at?: number
   /**
    * Confidence that the turn is over: linear between these points, constant before the first and after the last.
@@ -47,6 +47,20 @@ export interface Turn {
 /** What is said in each session: `turns[0]` first. Turns past the end say placeholders; where all are timed, there are none. */
 export interface Script {
   readonly turns: ReadonlyArray<Turn>
+  /**
+   * What the seconds of timed turns count. `session`, the default: the audio of each session, from its first sample
+   * on. `stamps`: positions in position-stamped audio (`Stamp`), over the sample rate; so a session that begins
+   * within a call, as after a reconnect, says what belongs there. With `stamps`:
+   *
+   * - All turns are timed, and nothing else is heard.
+   * - A word is heard where the sample at which it begins arrives, and again where that is repeated. One whose
+   *   beginning was not sent is skipped; the next one opens the turn, and a curve counts from there.
+   * - Audio without stamps is silence: it lets a turn end by silence or timeout, and a curve stands still in it.
+   *   Encodings other than linear16 have no stamps.
+   *
+   * What Flux sends is in seconds of the session's audio all the same.
+   */
+  readonly clock?: Clock
   /** What goes wrong. */
   readonly faults: ReadonlyArray<Fault>
   /** For faults that are left to chance. */
@@ -83,6 +97,11 @@ export const fromUnknown = (input: unknown): Result.Result<Script, ReadonlyArray
  *
  * @example
  * Script.make({ turns: ["Hello there.", { at: 3, words: ["Yes,", { pause: 0.4 }, "please."] }] })
+ *
+ * @example
+ * // said at those seconds of the call: a session that begins 39 s into it hears the second turn alone
+ * const script = Script.make({ clock: "stamps", turns: [{ at: 0.5, words: "good morning" }, { at: 40, words: "and goodbye" }] })
+ * const sent = Stamp.audio(39 * 16_000, 4 * 16_000)
  */
 export const make = (input: ScriptInput): Script => {
   const made = fromUnknown(input)

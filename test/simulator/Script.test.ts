@@ -91,8 +91,28 @@ describe("Script as JSON", () => {
     assert.lengthOf(good({ turns: [{ at: 0, words: "a" }, "b", { at: 0.32, words: "c" }] }).turns, 3)
   })
 
+  it("goes by the session's time or by stamps, where all turns are timed", () => {
+    const word = { word: "a", start: 1, end: 1.32 }
+    const timed = { at: 1, words: [word] }
+    for (const clock of ["session", "stamps"] as const) {
+      assert.deepStrictEqual(good({ clock, turns: [{ at: 1, words: "a" }] }), { clock, turns: [timed], faults: [] })
+      // a start times a turn as well
+      assert.deepStrictEqual(good({ clock, turns: [{ words: [{ word: "a", start: 1 }] }] }), { clock, turns: [timed], faults: [] })
+      assert.deepStrictEqual(good({ clock }), { clock, turns: [], faults: [] })
+    }
+    assert.notProperty(good({ turns: [{ at: 1, words: "a" }] }), "clock")
+    assert.lengthOf(good({ clock: "session", turns: ["a"] }).turns, 1)
+  })
+
   it.each<readonly [problem: string, input: unknown]>([
     ["must be an object", []],
+    [`clock: must be "session" | "stamps"`, { clock: "wall", turns: [{ at: 1, words: "a" }] }],
+    [`turns[1]: with the clock "stamps" every turn is a timed one: give it "at"`, { clock: "stamps", turns: [{ at: 1, words: "a" }, "b"] }],
+    [`turns[0]: with the clock "stamps" every turn is a timed one: give it "at"`, { clock: "stamps", turns: [{ words: "a" }] }],
+    [`turns[0]: with the clock "stamps" every turn is a timed one: give it "at"`, { clock: "stamps", turns: [{}] }],
+    ["turns[0].at: must be a number of seconds, 0 or more", { clock: "stamps", turns: [{ at: -1, words: "a" }] }],
+    ["turns[0].words[0].start: must be a number of seconds, 0 or more", { clock: "stamps", turns: [{ words: [{ word: "a", start: -1 }] }] }],
+    ["turns[0]: must be a string or an object", { clock: "stamps", turns: [1] }],
     ["turn: there is no such key", { turn: [] }],
     ["turns: must be an array", { turns: "Hello" }],
     ["seed: must be an integer", { seed: 0.5 }],
@@ -159,10 +179,12 @@ describe("Script as JSON", () => {
   it("tells every broken rule at once", () => {
     const broken = {
       bar: 1,
+      clock: "stamps",
       turns: [
         { words: [{ word: "a z", confidence: 2 }, "b c"], mood: "good" },
         { at: 3, words: "d" },
-        { at: 1, words: [{ word: "e", end: 0.5 }], endOfTurnConfidence: [{ at: 2, value: 0 }, { at: 1, value: 5 }] }
+        { at: 1, words: [{ word: "e", end: 0.5 }], endOfTurnConfidence: [{ at: 2, value: 0 }, { at: 1, value: 5 }] },
+        { words: "f", mood: "bad" }
       ],
       faults: [{ fault: "lag", delay: -1 }]
     }
@@ -176,7 +198,9 @@ describe("Script as JSON", () => {
       "turns[2].at",
       "turns[2].endOfTurnConfidence[1].at",
       "turns[2].endOfTurnConfidence[1].value",
-      "turns[2].words[0].end"
+      "turns[2].words[0].end",
+      "turns[3]",
+      "turns[3].mood"
     ])
   })
 

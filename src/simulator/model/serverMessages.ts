@@ -12,7 +12,7 @@ import type {
 import type { Model } from "../../internal/settings.ts"
 import * as configuration from "./configuration.ts"
 import type { Profile } from "../Profile.ts"
-import type { Turn } from "./voice.ts"
+import type { Turn } from "./turn.ts"
 
 /** A message, and what it is about. */
 export interface Said {

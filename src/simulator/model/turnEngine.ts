@@ -5,15 +5,15 @@
 import type { TurnEvent } from "../../FluxMessage.ts"
 import * as confidence from "./confidence.ts"
 import type { Configuration } from "./configuration.ts"
+import type { Frame } from "./framing.ts"
 import type { CloseMode } from "../Script.ts"
 import type { Said, ServerMessages, Trigger } from "./serverMessages.ts"
-import type { Frame } from "./speech.ts"
-import type { Turn, Voice } from "./voice.ts"
+import type { Turn, Voice } from "./turn.ts"
 
 /** The turns of one session. */
-export interface TurnEngine {
+export interface TurnEngine<F extends Frame> {
   /** Takes the next frame. At most one message: a change, or else an Update where one is due. */
-  readonly frame: (frame: Frame) => Said | undefined
+  readonly frame: (frame: F) => Said | undefined
   /** Ends the turn with the words of its latest message: nothing is decoded for it (protocol 3.3). */
   readonly force: () => Said
   /** The last word on an open turn. */
@@ -21,7 +21,7 @@ export interface TurnEngine {
 }
 
 /** A new {@link TurnEngine}; `active` gives what is in force. */
-export const make = (voice: Voice, say: ServerMessages, active: () => Configuration): TurnEngine => {
+export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, active: () => Configuration): TurnEngine<F> => {
   let turnIndex = 0
   let windowStartMillis = 0
   let nowMillis = 0
@@ -41,7 +41,7 @@ export const make = (voice: Voice, say: ServerMessages, active: () => Configurat
       windowStartMillis,
       nowMillis,
       turn,
-      confidence: turn === undefined ? 0 : confidence.ofTurn(turn, nowMillis),
+      confidence: turn === undefined ? 0 : confidence.ofTurn(turn),
       languageHints: active().languageHints,
       trigger
     })
@@ -65,15 +65,15 @@ export const make = (voice: Voice, say: ServerMessages, active: () => Configurat
     if (eotThreshold < 1 && sure >= eotThreshold) return "model"
     return turn.silenceMillis >= eotTimeoutMs ? "timeout" : undefined
   }
-  const change = (startMillis: number, loud: boolean): Said | undefined => {
+  const change = (startMillis: number, frame: F): Said | undefined => {
     const opening = voice.turn() === undefined
-    const newWord = voice.hear(startMillis, nowMillis, loud)
+    const newWord = voice.hear(startMillis, frame)
     const turn = voice.turn()
     if (turn === undefined) return undefined
     if (opening) return tell("StartOfTurn")
     // an eager end stands for its words, however sure Flux is now
     if (eager && newWord) return resume()
-    const sure = confidence.ofTurn(turn, nowMillis)
+    const sure = confidence.ofTurn(turn)
     const trigger = endedBy(turn, sure)
     if (trigger !== undefined) {
       voice.finish()
@@ -89,10 +89,10 @@ export const make = (voice: Voice, say: ServerMessages, active: () => Configurat
   }
 
   return {
-    frame: ({ endMillis, voiced }) => {
+    frame: (frame) => {
       const startMillis = nowMillis
-      nowMillis = endMillis
-      const changed = change(startMillis, voiced)
+      nowMillis = frame.endMillis
+      const changed = change(startMillis, frame)
       slotTaken ||= changed !== undefined
       frameInSlot++
       if (frameInSlot < framesPerSlot) return changed

@@ -5,47 +5,16 @@
 import { frameMillis } from "../../Audio.ts"
 import type * as Script from "../Script.ts"
 import { wordSeconds } from "../script/times.ts"
-
-/** A word as far as it has been heard; times in seconds. */
-export interface Heard {
-  readonly word: string
-  readonly confidence: number
-  readonly start: number
-  end: number
-  /** The latest that its end can be. */
-  readonly until: number
-}
-
-/** An open turn. */
-export interface Turn {
-  /** From 0, through the session. */
-  readonly index: number
-  readonly words: Array<Heard>
-  /** What of the script is being said; `undefined` past its end. */
-  line: Script.Turn | undefined
-  /** When the first word of that line began. */
-  sinceMillis: number
-  voicedFrames: number
-  voiceEndMillis: number
-  /** Since the voice ended. */
-  silenceMillis: number
-}
-
-/** The voice of a session. */
-export interface Voice {
-  /** The open turn, if there is one. */
-  readonly turn: () => Turn | undefined
-  /** Takes the next frame, `loud` where there is speech in it; opens a turn at its first word. True where a word begins. */
-  readonly hear: (startMillis: number, endMillis: number, loud: boolean) => boolean
-  /** Says what is left of a line that follows speech: its words are heard where the voice stopped. */
-  readonly finish: () => void
-  /** Ends the open turn. A line that follows speech is used up; of a timed one, the words still to come open the next turn. */
-  readonly end: () => void
-}
+import type { Frame } from "./speech.ts"
+import { add, millisOf, open, type Turn, type Voice } from "./turn.ts"
 
 /** A new {@link Voice}. */
-export const make = ({ turns }: Script.Script): Voice => {
+export const make = ({ turns }: Script.Script): Voice<Frame> => {
   let turn: Turn | undefined
+  /** Frames of it in which there was speech. */
+  let voicedFrames = 0
+  /** The latest that its last word can end, seconds. */
+  let until = 0
   let turnIndex = 0
   let placeholdersUsed = 0
   /** The line that is being said, or the next. */
@@ -60,18 +29,18 @@ export const make = ({ turns }: Script.Script): Voice => {
     said = 0
     nextTimed = turns.findIndex((turn, index) => index > line && isTimed(turn))
   }
-  const open = (sinceMillis: number): Turn => ({
-    index: turnIndex,
-    words: [],
-    line: turns[at],
-    sinceMillis,
-    voicedFrames: 0,
-    voiceEndMillis: 0,
-    silenceMillis: 0
-  })
-  const add = (turn: Turn, { confidence, word }: Script.Word, start: number, until: number): void => {
-    const usual = (90 + ((turn.index * 3 + turn.words.length * 7) % 10)) / 100
-    turn.words.push({ word, confidence: confidence ?? usual, start, end: start, until })
+  const opened = (sinceMillis: number): Turn => {
+    voicedFrames = 0
+    return open(turnIndex, turns[at], sinceMillis)
+  }
+  const say = (turn: Turn, word: Script.Word, start: number, latest: number): void => {
+    add(turn, word, start)
+    until = latest
+  }
+  /** The last word goes on to now. One that came out where the voice stopped was not spoken, and does not grow. */
+  const grow = ({ words }: Turn, nowMillis: number): void => {
+    const last = words.at(-1)
+    if (last !== undefined && last.end < until) last.end = Math.min(until, nowMillis / 1000)
   }
 
   // a line that follows speech
@@ -79,7 +48,7 @@ export const make = ({ turns }: Script.Script): Voice => {
   const finish = (): void => {
     if (turn === undefined || turn.line === undefined || isTimed(turn.line)) return
     for (const word of turn.line.words.slice(turn.words.length)) {
-      add(turn, word, turn.voiceEndMillis / 1000, turn.voiceEndMillis / 1000)
+      say(turn, word, turn.voiceEndMillis / 1000, turn.voiceEndMillis / 1000)
     }
   }
   const followed = (startMillis: number, endMillis: number, loud: boolean): boolean => {
@@ -87,16 +56,16 @@ export const make = ({ turns }: Script.Script): Voice => {
       if (turn !== undefined) turn.silenceMillis = endMillis - turn.voiceEndMillis
       return false
     }
-    turn ??= open(startMillis)
+    turn ??= opened(startMillis)
     turn.voiceEndMillis = endMillis
     turn.silenceMillis = 0
     const before = turn.words.length
-    if (turn.voicedFrames % framesPerWord === 0) {
+    if (voicedFrames % framesPerWord === 0) {
       const words = turn.line?.words ?? []
       const word = words.length === 0 ? { word: `speech-${++placeholdersUsed}` } : words[before]
-      if (word !== undefined) add(turn, word, startMillis / 1000, (startMillis + wordMillis) / 1000)
+      if (word !== undefined) say(turn, word, startMillis / 1000, (startMillis + wordMillis) / 1000)
     }
-    turn.voicedFrames++
+    voicedFrames++
     grow(turn, endMillis)
     return turn.words.length > before
   }
@@ -106,15 +75,15 @@ export const make = ({ turns }: Script.Script): Voice => {
   const timed = (line: Script.Turn, endMillis: number): boolean => {
     const before = said
     for (let word = line.words[said]; word !== undefined && startOf(word) < endMillis; word = line.words[said]) {
-      turn ??= open(startOf(word))
+      turn ??= opened(startOf(word))
       if (said > 0) grow(turn, endMillis)
       const start = word.start ?? 0
-      add(turn, word, start, word.end ?? start + wordSeconds)
+      say(turn, word, start, word.end ?? start + wordSeconds)
       said++
     }
     if (turn === undefined) return false
     grow(turn, endMillis)
-    turn.voiceEndMillis = Math.min(millisOf(turn.words.at(-1)?.until ?? 0), endMillis)
+    turn.voiceEndMillis = Math.min(millisOf(until), endMillis)
     turn.silenceMillis = endMillis - turn.voiceEndMillis
     return said > before
   }
@@ -133,7 +102,7 @@ export const make = ({ turns }: Script.Script): Voice => {
   goTo(0)
   return {
     turn: () => turn,
-    hear: (startMillis, endMillis, loud) => {
+    hear: (startMillis, { endMillis, voiced }) => {
       let heard = false
       for (let next = turns[nextTimed]; next !== undefined; next = turns[nextTimed]) {
         const start = startOf(next.words[0])
@@ -146,7 +115,8 @@ export const make = ({ turns }: Script.Script): Voice => {
       const line = turns[at]
       const more = line !== undefined && isTimed(line)
         ? timed(line, endMillis)
-        : followed(startMillis, endMillis, loud && !allSaid())
+        : followed(startMillis, endMillis, voiced && !allSaid())
+      if (turn !== undefined) turn.clockMillis = endMillis
       return heard || more
     },
     finish,
@@ -164,12 +134,4 @@ const framesPerWord = wordMillis / frameMillis
 
 const isTimed = (turn: Script.Turn): boolean => turn.at !== undefined
 
-/** To the microsecond: 0.56 s are 560 ms, whatever 0.56 is in binary. */
-const millisOf = (seconds: number): number => Math.round(seconds * 1_000_000) / 1000
 const startOf = (word: Script.Word | undefined): number => millisOf(word?.start ?? 0)
-
-/** The last word goes on to now. One that came out where the voice stopped was not spoken, and does not grow. */
-const grow = ({ words }: Turn, nowMillis: number): void => {
-  const last = words.at(-1)
-  if (last !== undefined && last.end < last.until) last.end = Math.min(last.until, nowMillis / 1000)
-}

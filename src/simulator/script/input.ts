@@ -16,12 +16,12 @@ export const WordInput = Schema.Struct({
   ),
   start: Schema.optionalKey(
     Seconds.annotate({
-      description: "When it begins, seconds of the session's audio; default where the word before ends. Only in a timed turn"
+      description: "When it begins, seconds on the script's clock; default where the word before ends. Only in a timed turn"
     })
   ),
   end: Schema.optionalKey(
     Seconds.annotate({
-      description: "When it ends, seconds of the session's audio; default 0.32 s after its start, or where the next begins. Only in a timed turn"
+      description: "When it ends, seconds on the script's clock; default 0.32 s after its start, or where the next begins. Only in a timed turn"
     })
   )
 }).annotate({ description: "A word with its confidence and times" })
@@ -48,7 +48,7 @@ const PointInput = Schema.Struct({
 
 /** When a turn is said. */
 export const At = Seconds.annotate({
-  description: "Makes the turn a timed one: it is said at that second of the session's audio, whatever the audio holds. " +
+  description: "Makes the turn a timed one: it is said at that second on the script's clock, whatever the audio holds. " +
     "Default: it is said when speech is detected, unless its first word has a start"
 })
 
@@ -80,10 +80,21 @@ export const TurnInput = Schema.Struct({
 export const CloseMode = Schema.Literals(["update", "end-of-turn"])
 export type CloseMode = typeof CloseMode.Type
 
+/** What the seconds of timed turns are counted on. */
+export const Clock = Schema.Literals(["session", "stamps"])
+export type Clock = typeof Clock.Type
+
 /** All of a script but its turns and faults. */
 export const scriptFields = {
   $schema: Schema.optionalKey(
     Schema.String.annotate({ description: "Where an editor finds this schema; not read" })
+  ),
+  clock: Schema.optionalKey(
+    Clock.annotate({
+      description: "What the seconds of timed turns count: session (default), the audio of each session from its first sample on; " +
+        "stamps, the positions in position-stamped audio, so that a session which begins within a call says what belongs there. " +
+        "With stamps all turns must be timed"
+    })
   ),
   seed: Schema.optionalKey(
     Schema.Int.annotate({ description: "For faults that are left to chance: the same seed gives the same faults; default 1" })

@@ -14,9 +14,12 @@ export const normalise = (input: unknown): Result.Result<Script, ReadonlyArray<s
   const report: Report = (place, problem) => void problems.push(place === "" ? problem : `${place}: ${problem}`)
   const script = read(readScript, input, "", report)
   const turns: Array<Turn> = []
+  const stamps = isObject(input) && input["clock"] === "stamps"
   let end = 0
   for (const [index, member] of membersOf(input, "turns").entries()) {
-    const read = readTurn(member, { place: `turns[${index}]`, after: end }, report)
+    const place = `turns[${index}]`
+    const read = readTurn(member, { place, after: end }, report)
+    if (stamps && read.untimed) report(place, `with the clock "stamps" every turn is a timed one: give it "at"`)
     turns.push(read.turn)
     end = read.end
   }
@@ -28,6 +31,7 @@ export const normalise = (input: unknown): Result.Result<Script, ReadonlyArray<s
   return Result.succeed({
     turns,
     faults,
+    ...(script.clock === undefined ? {} : { clock: script.clock }),
     ...(script.seed === undefined ? {} : { seed: script.seed }),
     ...(script.closeMode === undefined ? {} : { closeMode: script.closeMode })
   })

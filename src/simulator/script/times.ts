@@ -27,6 +27,8 @@ export interface Unplaced {
 export interface Placed {
   readonly words: ReadonlyArray<Word>
   readonly end: number
+  /** It is no timed turn, nor was one meant. */
+  readonly untimed: boolean
 }
 
 /** Gives the words of a turn their times, and tells what cannot be. */
@@ -40,7 +42,7 @@ export const placed = (turn: Unplaced, report: Report): Placed => {
       if (untimed && value !== undefined && key in value) report(`${place}.${key}`, `only in a timed turn: give the turn "at"`)
     }
   }
-  return { words: turn.items.flatMap(({ value }) => (isWord(value) ? [value] : [])), end: turn.after }
+  return { words: turn.items.flatMap(({ value }) => (isWord(value) ? [value] : [])), end: turn.after, untimed }
 }
 
 const placeTimed = ({ after, at, items, place }: Unplaced, report: Report): Placed => {
@@ -64,7 +66,7 @@ const placeTimed = ({ after, at, items, place }: Unplaced, report: Report): Plac
       words.push({ ...value, start, end })
     }
   }
-  return { words, end }
+  return { words, end, untimed: false }
 }
 
 const isWord = (value: Item["value"]): value is WordInput => value !== undefined && "word" in value

@@ -9,6 +9,8 @@ import { type Item, placed } from "./times.ts"
 export interface Read {
   readonly turn: Turn
   readonly end: number
+  /** It is no timed turn, nor was one meant. */
+  readonly untimed: boolean
 }
 
 /** Reads a turn at its place. `after` is when the timed turn before ends. */
@@ -17,10 +19,10 @@ export const readTurn = (
   { after, place }: { readonly place: string; readonly after: number },
   report: Report
 ): Read => {
-  if (typeof input === "string") return { turn: { words: wordsOf(input) }, end: after }
+  if (typeof input === "string") return { turn: { words: wordsOf(input) }, end: after, untimed: true }
   if (!isObject(input)) {
     report(place, "must be a string or an object")
-    return { turn: { words: [] }, end: after }
+    return { turn: { words: [] }, end: after, untimed: false }
   }
   for (const key of Object.keys(input)) if (!(key in TurnInput.fields)) report(`${place}.${key}`, noSuchKey)
   const field = <A>(key: string, decode: Parameters<typeof read<A>>[0]): A | undefined =>
@@ -30,7 +32,7 @@ export const readTurn = (
   const languages = field("languages", readLanguages)
   checkCurve(input["endOfTurnConfidence"], `${place}.endOfTurnConfidence`, report)
   const items = readItems(input["words"], `${place}.words`, report)
-  const { end, words } = placed({ place, timed: "at" in input, at, after, items }, report)
+  const { end, untimed, words } = placed({ place, timed: "at" in input, at, after, items }, report)
   const start = words[0]?.start
   return {
     turn: {
@@ -39,7 +41,8 @@ export const readTurn = (
       ...(endOfTurnConfidence === undefined ? {} : { endOfTurnConfidence }),
       ...(languages === undefined ? {} : { languages })
     },
-    end
+    end,
+    untimed
   }
 }
 
