@@ -19,6 +19,7 @@ import * as Stamp from "../src/simulator/Stamp.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import * as faultTable from "./support/faultTable.ts"
 import { baseQuery, closeStream } from "./support/flux.ts"
+import { once } from "./support/session.ts"
 import { draw } from "./support/sound.ts"
 
 const layer = (options: FakeTransport.Options) =>
@@ -58,7 +59,7 @@ describe("FakeTransport", () => {
       Effect.gen(function*() {
         const heard = (audio: Stream.Stream<Uint8Array>) =>
           audio.pipe(
-            Transcriber.transcribe(),
+            Transcriber.transcribe({ retry: once }),
             Stream.runFold(
               (): ReadonlyArray<string> => [],
               (texts, event) => (event.type === "EndOfTurn" ? [...texts, event.transcript] : texts)

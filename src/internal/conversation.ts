@@ -56,6 +56,7 @@ const progressWithText = 1
 const progressWithout = 10
 
 interface Live {
+  readonly number: number
   readonly session: OneSession
   /** It is Connected, or has failed before. */
   readonly up: Deferred.Deferred<void, FluxError.FluxError>
@@ -174,7 +175,9 @@ export const make = (options: {
   // --- sessions
 
   const launch = (settings: FluxSettings.Settings): Live => {
+    const session = number++
     const live: Live = {
+      number: session,
       up: Deferred.makeUnsafe(),
       over: Deferred.makeUnsafe(),
       session: sessions.make({
@@ -183,7 +186,7 @@ export const make = (options: {
         clock,
         context,
         finish: options.finish,
-        session: number++,
+        session,
         events,
         audio,
         onReady: (to) => {
@@ -206,6 +209,7 @@ export const make = (options: {
   }
   const start = (live: Live, scope: Scope.Scope): Effect.Effect<void> =>
     live.session.run.pipe(
+      Effect.annotateLogs({ session: live.number }),
       Effect.ensuring(Effect.sync(() => void lives.delete(live))),
       Effect.forkIn(scope, { startImmediately: true }),
       Effect.map((fiber) => {

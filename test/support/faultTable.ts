@@ -204,6 +204,8 @@ export const faultOf = ({ flag }: Row): Fault.Fault => Result.getOrElse(Fault.fr
 const short = (event: FluxEvent): Array<string> => {
   switch (event.type) {
     case "Update":
+    // how much of it the session had not taken is a matter of the moment
+    case "AudioDropped":
       return []
     case "StartOfTurn":
       return [`StartOfTurn ${event.turn}${event.implied ? " implied" : ""}: ${event.transcript}`]
