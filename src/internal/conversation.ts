@@ -155,6 +155,8 @@ export const make = (options: {
     const changed = changedKeys(before.session.settings(), next.session.settings())
     standby = undefined
     inForce = next.session.settings()
+    // first, as the one that retires may be over right here
+    current = next
     before.session.retire()
     if (changed.length > 0) next.session.tell({ type: "SettingsApplied", settings: changed })
     feed(next, before)
@@ -424,7 +426,7 @@ export const make = (options: {
         Effect.map(Effect.exit(Deferred.await(live.over)), (exit) => exit),
         Effect.as(Deferred.await(switched), undefined)
       ),
-      (exit) => exit === undefined ? currentOver : exit
+      (exit) => exit === undefined || live !== current ? currentOver : exit
     )
   })
 
