@@ -31,7 +31,7 @@ describe("many calls", () => {
       const results = yield* Fiber.join(running)
       const failed = results.flatMap(({ failed }) => failed === undefined ? [] : [failed])
       console.log(`sessions ${results.reduce((sum, { sessions }) => sum + sessions.length, 0)}, failed ${failed.join(" ")}, drops ${results.reduce((sum, { outcome }) => sum + outcome.events.filter((e) => e.type === "AudioDropped").length, 0)}, updates ${results.map(({ outcome }) => JSON.stringify(Object.values(outcome.updates))).join("")}`)
-      const bad = results.find(({ wrong }) => wrong.length > 0)
+      const bad = results.find(({ outcome, wrong }) => wrong.length > 0 && (process.env["SOAK_SHOW"] === "1" || outcome.id === process.env["SOAK_SHOW"]))
       if (bad !== undefined && process.env["SOAK_SHOW"] !== undefined) {
         console.log(bad.outcome.events.filter((e) => e.type !== "Update").map((e) => `${e.receivedAt / 1000} ${e.type} ${"audioStart" in e ? `${e.audioStart}-${e.audioEnd}` : ""} ${"session" in e ? e.session : ""} ${"transcript" in e ? e.transcript : ""} ${"reason" in e ? e.reason + " " + e.detail : ""}${"description" in e ? e.description : ""} ${"ending" in e ? e.ending : ""}`).join("\n"))
         console.log(bad.sessions.map((s) => JSON.stringify({ ...s, received: { ...s.received, stamped: s.received.stamped.map(({ from, to }) => [from / 16000, to / 16000]) } })).join("\n"))
