@@ -68,7 +68,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 }) {
   /** Whether the session token has expired. */
   get isExpiredToken(): boolean {
-    return /^ExpiredToken/.test(this.errorType ?? "")
+    return this.errorType?.startsWith("ExpiredToken") ?? false
   }
   /** Whether it came within the stream, where a session ran. */
   get isWithinStream(): boolean {

@@ -83,9 +83,9 @@ export const fromException = (
   const said = given.message ?? textOf(fields["Message"]) ?? textOf(fields["message"]) ?? ""
   const detail = shortLine(said, secrets) || "no message"
   if (throttling.test(`${type} ${errorCode ?? ""}`)) return new FluxError.Throttled({ detail })
-  // An unmodelled error has its type in its code.
-  const errorType = type === "" ? errorCode ?? "" : type
-  if (forbidden.test(errorType)) return new FluxError.Unauthorized({ errorType, detail })
+  if (forbidden.test(type)) return new FluxError.Unauthorized({ errorType: type, detail })
+  // No stream models this, so it may come as an unmodelled error as well.
+  if (type === "" && errorCode?.startsWith("ExpiredToken") === true) return new FluxError.Unauthorized({ errorType: errorCode, detail })
   if (type === "ModelStreamError") return new FluxError.ModelStreamError({ errorCode, detail })
   const known = type === "" || type === "InternalStreamFailure"
   return new FluxError.StreamFailure({ errorCode: errorCode ?? (known ? undefined : type), detail })

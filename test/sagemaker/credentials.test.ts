@@ -159,7 +159,7 @@ describe("credentials that AWS says have expired", () => {
       for (const stream of held.splice(0, 25)) sayExpired(stream, 1)
       yield* Effect.raceAll(opens.map(Fiber.join))
       for (const stream of held.splice(0)) sayExpired(stream, 1)
-      for (const error of yield* Effect.all(opens.map(Fiber.join))) assertUnauthorized(error, { status: 403 })
+      for (const error of yield* Effect.forEach(opens, (open) => Fiber.join(open))) assertUnauthorized(error, { status: 403 })
       assert.deepStrictEqual(asked, ["look", "force"])
       assert.deepStrictEqual(held, [])
     }))
