@@ -66,6 +66,14 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   errorType: Schema.optional(Schema.String),
   detail: Schema.String
 }) {
+  /** Whether the session token has expired. */
+  get isExpiredToken(): boolean {
+    return this.errorType?.startsWith("ExpiredToken") ?? false
+  }
+  /** Whether it came within the stream, where a session ran. */
+  get isWithinStream(): boolean {
+    return this.status === undefined
+  }
   get hint(): string {
     const kind = `${this.errorType ?? ""} ${this.detail}`
     if (/scoped to a valid region/i.test(kind)) {
@@ -77,7 +85,11 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
     if (/UnrecognizedClient|InvalidClientTokenId/i.test(kind)) {
       return "AWS does not know this access key: check which credentials are in use, and that they are of this partition and still exist"
     }
-    if (/ExpiredToken/i.test(kind)) return "The session token has expired: refresh the credentials"
+    if (/ExpiredToken/i.test(kind)) {
+      return this.isWithinStream
+        ? "The session token has expired: open another session, which is signed with refreshed credentials"
+        : "The session token has expired, and a refresh gave no other that is taken: renew the credentials at their source"
+    }
     if (/Signature/i.test(kind)) {
       return "The signature does not match: check the secret key, and that the region of the endpoint is the one signed for"
     }
@@ -356,7 +368,7 @@ export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("Re
 export type Reason = typeof SingleReason.Type | RetriesExhausted
 
 /**
- * Which reasons a fresh session may cure. A `Rejected` is retryable because an overloaded container
+ * Which reasons a fresh session may cure; `FluxFatal` and `Unauthorized` have exceptions. A `Rejected` is retryable because an overloaded container
  * looks just like refused settings; a retry budget should count it dearly.
  */
 export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
@@ -399,6 +411,7 @@ export class FluxError extends Schema.TaggedError<FluxError>()("FluxError", {
   /** Whether a fresh session may succeed; see {@link retryable}. */
   get isRetryable(): boolean {
     if (this.reason._tag === "FluxFatal") return this.reason.code !== "UNPARSABLE_CLIENT_MESSAGE"
+    if (this.reason._tag === "Unauthorized") return this.reason.isExpiredToken && this.reason.isWithinStream
     return retryable[this.reason._tag]
   }
   /** What to do next. */

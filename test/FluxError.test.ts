@@ -19,7 +19,8 @@ describe("FluxError", () => {
     ["a missing permission", new FluxError.Unauthorized({ status: 403, errorType: "AccessDeniedException", detail: "x" }), /InvokeEndpointWithBidirectionalStream/],
     ["an unknown key", new FluxError.Unauthorized({ status: 403, errorType: "UnrecognizedClientException", detail: "x" }), /does not know this access key/],
     ["a wrong secret or region", new FluxError.Unauthorized({ status: 403, errorType: "InvalidSignatureException", detail: "The request signature we calculated does not match" }), /secret key.*region/],
-    ["an expired token", new FluxError.Unauthorized({ status: 403, errorType: "ExpiredTokenException", detail: "x" }), /expired/],
+    ["an expired token", new FluxError.Unauthorized({ status: 403, errorType: "ExpiredTokenException", detail: "x" }), /expired.*at their source/],
+    ["a token that expired in mid-stream", new FluxError.Unauthorized({ errorType: "ExpiredTokenException", detail: "x" }), /expired.*another session/],
     ["a clock that is off", new FluxError.Unauthorized({ status: 403, errorType: "InvalidSignatureException", detail: "Signature expired: 20260102T030405Z is now earlier than" }), /clock/],
     ["a name that does not resolve", new FluxError.ConnectFailed({ target: "h:8443", cause: new Error("getaddrinfo ENOTFOUND h") }), /region/],
     ["a refused connection", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("connect ECONNREFUSED") }), /port/],
@@ -34,6 +35,14 @@ describe("FluxError", () => {
     const fatal = (code: string) => FluxError.make(new FluxError.FluxFatal({ code, description: "x" }), "streaming")
     assert.isFalse(fatal("UNPARSABLE_CLIENT_MESSAGE").isRetryable)
     assert.isTrue(fatal("INTERNAL_SERVER_ERROR").isRetryable)
+  })
+
+  it("is worth another try where a token expired within the stream, and only there", () => {
+    const refused = (errorType: string | undefined, status?: number) =>
+      FluxError.make(new FluxError.Unauthorized({ errorType, status, detail: "ExpiredToken" }), "streaming").isRetryable
+    assert.deepStrictEqual(["ExpiredTokenException", "ExpiredToken"].map((type) => refused(type)), [true, true])
+    assert.deepStrictEqual(["ExpiredTokenException", "ExpiredToken"].map((type) => refused(type, 403)), [false, false])
+    assert.deepStrictEqual(["UnrecognizedClientException", "InvalidSignatureException", undefined].map((type) => refused(type)), [false, false, false])
   })
 
   it("keeps the last reason of a budget that is used up", () => {

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
 import type { ConnectionMode } from "./connections.ts"
+import type { Provider } from "./credentials.ts"
 
 /** Which endpoint, and how to reach it. */
 export interface Options {
@@ -23,7 +24,10 @@ export interface Options {
   readonly caFile?: string | undefined
   /** The same as PEM text, such as `SimulatorServer.certificate`; not together with `caFile`. */
   readonly ca?: string | undefined
-  /** Credentials, or a provider of them; default: the SDK's default chain. */
+  /**
+   * Credentials, or a provider of them; default: the SDK's default chain. A provider is asked again shortly before their
+   * expiration, and with `forceRefresh` when AWS says that they have expired.
+   */
   readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
   /** What the deployed bundle understands: a profile's name, or changes to a profile (the one in `name`, else the default). Default: `flux-english-20260311`. */
   readonly capabilities?: ProfileName | Partial<Capabilities> | undefined
@@ -105,6 +109,9 @@ const attempt = <A>(promise: () => Promise<A>): Effect.Effect<A | undefined> =>
 const isCertificate = (pem: string): boolean => Option.isSome(parseCertificate(pem))
 const parseCertificate = Option.liftThrowable((pem: string) => new X509Certificate(pem))
 
+/** For the default chain, which otherwise reads the credentials file once a process, and would not see it renewed. */
+const rereading = { ignoreCache: true }
+
 /** An endpoint to connect to. */
 export interface Resolved {
   readonly name: string
@@ -113,7 +120,7 @@ export interface Resolved {
   readonly url: URL
   readonly ca: string | undefined
   readonly capabilities: Capabilities
-  readonly credentials: () => Promise<AwsCredentialIdentity>
+  readonly credentials: Provider
 }
 
 /** Resolves options; fails with `InvalidSettings`, which names every problem. Connects to nothing. */
@@ -134,6 +141,7 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const urlRegion = custom === undefined ? undefined : regionOf(custom)
   const wanted = options.region ?? urlRegion
   const client = new SageMakerRuntimeClient({
+    ...rereading,
     ...(wanted === undefined ? {} : { region: wanted }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
     ...(options.useFips === undefined ? {} : { useFipsEndpoint: options.useFips }),
@@ -164,6 +172,6 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
     url,
     ca,
     capabilities,
-    credentials: () => client.config.credentials()
+    credentials: (options) => client.config.credentials(options)
   }
 })

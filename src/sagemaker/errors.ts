@@ -53,7 +53,7 @@ export const fromRefusal = (refusal: Refusal, secrets: ReadonlyArray<string>, en
   const kind = `${errorType ?? ""} ${errorCode ?? ""}`
   if (status === 429 || throttling.test(kind)) return new FluxError.Throttled({ detail })
   if (status === 401 || status === 403 || (status < 500 && forbidden.test(kind))) {
-    return new FluxError.Unauthorized({ status, errorType, detail })
+    return new FluxError.Unauthorized({ status, errorType: errorType ?? errorCode, detail })
   }
   if (status === 424) {
     const original = fields["OriginalStatusCode"]
@@ -84,6 +84,8 @@ export const fromException = (
   const detail = shortLine(said, secrets) || "no message"
   if (throttling.test(`${type} ${errorCode ?? ""}`)) return new FluxError.Throttled({ detail })
   if (forbidden.test(type)) return new FluxError.Unauthorized({ errorType: type, detail })
+  // No stream models this, so it may come as an unmodelled error as well.
+  if (type === "" && errorCode?.startsWith("ExpiredToken") === true) return new FluxError.Unauthorized({ errorType: errorCode, detail })
   if (type === "ModelStreamError") return new FluxError.ModelStreamError({ errorCode, detail })
   const known = type === "" || type === "InternalStreamFailure"
   return new FluxError.StreamFailure({ errorCode: errorCode ?? (known ? undefined : type), detail })

@@ -16,6 +16,7 @@ import type { FluxConnection } from "../FluxTransport.ts"
 import { makeSigner } from "../internal/eventStream.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
 import type { Connection, Connections } from "./connections.ts"
+import * as Credentials from "./credentials.ts"
 import type { Resolved } from "./endpoint.ts"
 import { bareError, fromRefusal, type Refusal } from "./errors.ts"
 import * as SageMakerStream from "./stream.ts"
@@ -159,24 +160,21 @@ const seedOf = (authorization: string | undefined): Seed | undefined => {
   return region === undefined || service === undefined || signature === undefined ? undefined : { region, service, signature }
 }
 
-const unusable = (cause: Error): FluxError.FluxError =>
-  FluxError.make(new FluxError.CredentialsUnavailable({ cause }), "open")
+/** AWS says that the credentials have expired. */
+const isExpired = (reason: FluxError.Reason): boolean => reason._tag === "Unauthorized" && reason.isExpiredToken
 
 /** The `open` of an endpoint. */
 export const make = (
   endpoint: Resolved,
   connections: Connections
 ): (query: string) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> => {
+  const credentials = Credentials.make(endpoint.credentials)
   // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
   let clockOffset = 0
 
-  return Effect.fnUntraced(function*(query) {
+  const attempt = Effect.fnUntraced(function*(query: string, held: Credentials.Held) {
+    const { identity } = held
     const clock = yield* Clock.Clock
-    const identity = yield* Effect.tryPromise({
-      try: () => endpoint.credentials(),
-      catch: (cause) => unusable(bareError(cause, []))
-    })
-    if (identity.accessKeyId === "" || identity.secretAccessKey === "") return yield* unusable(new Error("the keys are empty"))
     const exchange = yield* Effect.acquireRelease(
       Effect.sync(() => makeExchange(connections.acquire())),
       (exchange) => exchange.free
@@ -206,9 +204,7 @@ export const make = (
 
     /** What may stand in no error, though a server may repeat it. */
     const secrets = (): ReadonlyArray<string> => [
-      identity.accessKeyId,
-      identity.secretAccessKey,
-      identity.sessionToken ?? "",
+      ...Credentials.secretsOf(identity),
       seedOf(exchange.authorization())?.signature ?? "",
       query,
       Option.getOrElse(decoded(query), () => query)
@@ -222,7 +218,7 @@ export const make = (
       }
       // The handler says only that the stream was aborted; the stream knows why.
       const error = bareError(exchange.stream()?.errored ?? cause, secrets())
-      if (exchange.authorization() === undefined) return unusable(error)
+      if (exchange.authorization() === undefined) return Credentials.unusable(error)
       return FluxError.make(
         exchange.speaksHttp2()
           ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })
@@ -251,7 +247,10 @@ export const make = (
       }),
       millis: () => clock.currentTimeMillisUnsafe() + offset,
       requestId,
-      secrets: secrets()
+      secrets: secrets(),
+      onFailure: (reason) => {
+        if (isExpired(reason)) credentials.spend(held)
+      }
     })
     exchange.own(connection)
     return {
@@ -260,6 +259,21 @@ export const make = (
       messages: connection.messages,
       send: connection.send,
       end: connection.end
-    }
+    } satisfies FluxConnection
+  })
+
+  return Effect.fnUntraced(function*(query) {
+    const taken = yield* credentials.take
+    const held = credentials.isSpent(taken) ? yield* credentials.renew(taken) : taken
+    return yield* attempt(query, held).pipe(
+      Effect.catchIf(
+        ({ reason }) => held === taken && isExpired(reason),
+        Effect.fnUntraced(function*(error) {
+          yield* Effect.logDebug("AWS says that the credentials have expired: refreshing them")
+          const renewed = yield* credentials.renew(held)
+          return yield* Credentials.sameKeys(renewed, held) ? Effect.fail(error) : attempt(query, renewed)
+        })
+      )
+    )
   })
 }

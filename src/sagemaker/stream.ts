@@ -26,13 +26,17 @@ export interface StreamConnection extends Pick<FluxConnection, "messages" | "sen
   readonly dispose: () => void
 }
 
-/** Takes over an open stream. `millis` dates each frame; `requestId` goes into errors, `secrets` never do. */
+/**
+ * Takes over an open stream. `millis` dates each frame; `requestId` goes into errors, `secrets` never do. `onFailure` is
+ * told why the server ended the stream, when it says so.
+ */
 export const make = (options: {
   readonly stream: ClientHttp2Stream
   readonly signer: Signer
   readonly millis: () => number
   readonly requestId: string | undefined
   readonly secrets: ReadonlyArray<string>
+  readonly onFailure: (reason: FluxError.Reason) => void
 }): StreamConnection => {
   const { signer, stream } = options
   const session = stream.session
@@ -78,7 +82,10 @@ export const make = (options: {
     for (const message of messages) {
       const result = assembler.push(message)
       if (result?._tag === "Text") texts.push(result.text)
-      else if (result?._tag === "Failed") return finish(fluxError(result.reason))
+      else if (result?._tag === "Failed") {
+        options.onFailure(result.reason)
+        return finish(fluxError(result.reason))
+      }
     }
     if (problem !== undefined) return finish(fluxError(new FluxError.MalformedFrame({ detail: problem })))
     if (texts.length >= maxWaiting) stream.pause()

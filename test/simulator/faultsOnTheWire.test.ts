@@ -371,6 +371,7 @@ describe("a fault on the wire, in place of an answer", () => {
   it.effect.each<readonly [fault: Fault, status: number, errorType: string | undefined, body: RegExp]>([
     [{ fault: "reject-424" }, 424, "ModelError", /Failed to establish WebSocket connection/],
     [{ fault: "deny-403" }, 403, "AccessDeniedException", /InvokeEndpointWithBidirectionalStream/],
+    [{ fault: "expired-token-403" }, 403, "ExpiredTokenException", /^\{"message":"The security token included in the request is expired"\}$/],
     [{ fault: "throttle-400" }, 400, "ThrottlingException", /^\{"message":null\}$/],
     [{ fault: "throttle-429" }, 429, "ThrottlingException", /^\{"message":null\}$/],
     [{ fault: "error-500" }, 500, undefined, /^<html>/],

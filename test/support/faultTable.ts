@@ -81,6 +81,8 @@ export const rows: ReadonlyArray<Row> = [
   { flag: "reject-424", events: [], error: ["Rejected", "open"] },
   { flag: "reject-424,delay=400", events: [], error: ["Rejected", "open"] },
   { flag: "deny-403", events: [], error: ["Unauthorized", "open"] },
+  // keys that cannot be refreshed
+  { flag: "expired-token-403", events: [], error: ["Unauthorized", "open"] },
   { flag: "throttle-400", events: [], error: ["Throttled", "open"] },
   { flag: "throttle-429", events: [], error: ["Throttled", "open"] },
   { flag: "error-500", events: [], error: ["ServiceUnavailable", "open"] },
@@ -111,6 +113,12 @@ export const rows: ReadonlyArray<Row> = [
     error: ["StreamFailure", "streaming"]
   },
   { flag: "error-frame,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["StreamFailure", "streaming"] },
+  {
+    flag: "error-frame,code=ExpiredTokenException,turn=1,after=0.5",
+    hangsUp: "never",
+    events: broken,
+    error: ["Unauthorized", "streaming"]
+  },
   { flag: "flux-error,turn=1,after=0.5", hangsUp: "never", events: broken, error: ["FluxFatal", "streaming"] },
   {
     flag: "end,turn=1,after=0.5",

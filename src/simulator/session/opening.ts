@@ -25,6 +25,7 @@ export const read = (faults: ReadonlyArray<Fault>, endpointName: string, region:
         return { answer: "none", by }
       case "reject-424":
       case "deny-403":
+      case "expired-token-403":
       case "throttle-400":
       case "throttle-429":
       case "error-500":
@@ -43,6 +44,7 @@ export const read = (faults: ReadonlyArray<Fault>, endpointName: string, region:
 const refusalOf = {
   "reject-424": (endpointName: string, region: string) => refusals.unreachable(endpointName, region, "the container refused"),
   "deny-403": refusals.accessDenied,
+  "expired-token-403": refusals.expiredToken,
   "throttle-400": () => refusals.throttled(400),
   "throttle-429": () => refusals.throttled(429),
   "error-500": refusals.internalError,

@@ -32,6 +32,10 @@ export const accessDenied = (endpointName: string, region: string): Refusal =>
     "the permission is missing"
   )
 
+/** 403: temporary credentials have had their time. */
+export const expiredToken = (): Refusal =>
+  forbidden("ExpiredTokenException", "The security token included in the request is expired")
+
 /** 400 or 429: SageMaker's front line is throttling. The body is that of the sibling API. */
 export const throttled = (status: 400 | 429): Refusal =>
   json(status, "ThrottlingException", { message: null }, "too many requests")

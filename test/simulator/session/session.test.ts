@@ -368,6 +368,7 @@ describe("session", () => {
     const refusals: ReadonlyArray<readonly [fault: Fault["fault"] & `${string}-${400 | 403 | 424 | 429 | 500 | 503}`, call: string]> = [
       ["reject-424", "refuse 424 ModelError"],
       ["deny-403", "refuse 403 AccessDeniedException"],
+      ["expired-token-403", "refuse 403 ExpiredTokenException"],
       ["throttle-400", "refuse 400 ThrottlingException"],
       ["throttle-429", "refuse 429 ThrottlingException"],
       ["error-500", "refuse 500 undefined"],
