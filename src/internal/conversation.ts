@@ -99,6 +99,8 @@ export const make = (options: {
   let standby: Live | undefined
   /** Completes when another session hears the audio. */
   let switched = Deferred.makeUnsafe<void>()
+  /** The session in hand was given up for its age. */
+  let aged: FluxError.FluxError | undefined
   let reconnecting = false
   let recoveredAtEnd = false
   let closing = false
@@ -201,8 +203,8 @@ export const make = (options: {
           atBoundary(live)
         },
         onOver: (exit: SessionExit) => {
-          Deferred.doneUnsafe(live.up, exit)
           Deferred.doneUnsafe(live.over, exit)
+          Deferred.doneUnsafe(live.up, exit)
         }
       })
     }
@@ -223,6 +225,8 @@ export const make = (options: {
     Effect.suspend(() => {
       const { fiber } = live
       if (fiber === undefined || Deferred.isDoneUnsafe(live.over)) return Effect.void
+      // its end is not that of the turn
+      live.session.retire()
       live.session.scopeClosing()
       return Effect.asVoid(Effect.forkIn(Fiber.interrupt(fiber), scope, { startImmediately: true }))
     })
@@ -391,8 +395,10 @@ export const make = (options: {
       if (isWanted) return giveUpSettings(old.session.settings(), opened.failure)
       // the session in hand is as good as any, as long as it lives
       if (now() + ageRetry < last) return yield* Effect.sleep(ageRetry)
+      // first, as the one that retires may be over right here
+      aged = tooOld()
       old.session.retire()
-      return yield* Effect.fail(tooOld())
+      return yield* aged
     }
     const next = opened.success
     // what was wanted meanwhile needs yet another one
@@ -426,7 +432,7 @@ export const make = (options: {
         Effect.map(Effect.exit(Deferred.await(live.over)), (exit) => exit),
         Effect.as(Deferred.await(switched), undefined)
       ),
-      (exit) => exit === undefined || live !== current ? currentOver : exit
+      (exit) => aged !== undefined ? Effect.fail(aged) : exit === undefined || live !== current ? currentOver : exit
     )
   })
 
@@ -450,6 +456,7 @@ export const make = (options: {
     if (broken === undefined) return yield* error
     if (audio.isFinishing() && recoveredAtEnd) return yield* error
     recoveredAtEnd = audio.isFinishing()
+    aged = undefined
     const delay = yield* budget.next(error)
     reconnecting = true
     telemetry.reconnectsBy("failure").updateUnsafe(1, context)

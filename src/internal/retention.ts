@@ -54,6 +54,7 @@ export const make = (): Retention => {
   return {
     take: (info, turnOpen) => {
       const { audio_window_end: end } = info
+      const isBehind = end < told
       // another session may end a turn before the place that the one before it told of
       told = info.event === "EndOfTurn" ? end : Math.max(told, end)
       if (info.event === "EndOfTurn" || !turnOpen) {
@@ -61,7 +62,8 @@ export const make = (): Retention => {
       }
       if (!turnOpen) return
       turnFrom ??= end - turnLead
-      if (info.words.length > 0) words = info.words
+      // one that hears the turn again does not know all of it yet
+      if (info.words.length > 0 && !isBehind) words = info.words
     },
     closed: close,
     lost: (until) => {

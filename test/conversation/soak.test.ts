@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import { TestClock } from "effect/testing"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
@@ -25,7 +26,7 @@ describe("many calls", () => {
         conversations, seconds, seed, speech, speed: 1, acts: process.env["SOAK_ACTS"] !== "0",
         settings: (random: () => number) => ({ maxSessionAge: `${20 + Math.floor(random() * 280)} seconds` as const })
       }
-      const running = yield* Effect.forkChild(run(plan, fake.ledger), { startImmediately: true })
+      const running = yield* Effect.forkChild(Random.withSeed(run(plan, fake.ledger), String(seed)), { startImmediately: true })
       for (let waited = 0; running.pollUnsafe() === undefined && waited < seconds * 2; waited += 10) yield* TestClock.adjust("10 seconds")
       if (running.pollUnsafe() === undefined) assert.fail("hangs")
       const results = yield* Fiber.join(running)
