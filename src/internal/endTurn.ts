@@ -59,10 +59,10 @@ export const make = (options: {
     waiter = answer
     // too late: the session is closing, and its end ends the turn
     if (!outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn })) return options.sessionEnd
-    return Effect.timeoutOrElse(Deferred.await(answer), {
-      duration: options.limit(),
-      orElse: () => Effect.sync(giveUp)
-    })
+    // audio that waits goes first, and may take its time
+    const sent: Effect.Effect<void> = Effect.suspend(() => options.idle() ? Effect.void : Effect.andThen(Effect.sleep(frameMillis), sent))
+    const tooLate = Effect.andThen(sent, Effect.suspend(() => Effect.delay(Effect.sync(giveUp), options.limit())))
+    return Effect.raceFirst(Deferred.await(answer), tooLate)
   }
 
   const bySilence = (until: number): Effect.Effect<void, FluxError> => {

@@ -84,7 +84,7 @@ export const faults = (seed: number, intensity: number): ReadonlyArray<Fault.Fau
     { fault: "stop-reading", at: some(0, 150) },
     { fault: "corrupt-crc", at: some(0, 150) },
     { fault: "mute", at: some(0, 150) },
-    { fault: "mute", at: some(0, 150), for: some(12, 20) },
+    { fault: "mute", at: some(0, 150), for: some(25, 30) },
     { fault: "say", at: some(0, 150), text: "{\"type\":\"Update\"" },
     { fault: "say", at: some(0, 150), text: "{\"type\":\"Novelty\"}" },
     { fault: "reset", turn: Math.floor(some(0, 20)), after: some(0, 2) },
