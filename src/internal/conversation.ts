@@ -378,6 +378,12 @@ export const make = (options: {
       if (now() < due) return
     }
     if (audio.isFinishing()) return yield* Effect.never
+    if (!isWanted && now() >= last) {
+      // first, as the one that retires may be over right here
+      aged = tooOld()
+      old.session.retire()
+      return yield* aged
+    }
     const target = wanted
     const opened = yield* Effect.result(Effect.timeoutOrElse(
       connect(scope, {
@@ -394,11 +400,7 @@ export const make = (options: {
     if (opened._tag === "Failure") {
       if (isWanted) return giveUpSettings(old.session.settings(), opened.failure)
       // the session in hand is as good as any, as long as it lives
-      if (now() + ageRetry < last) return yield* Effect.sleep(ageRetry)
-      // first, as the one that retires may be over right here
-      aged = tooOld()
-      old.session.retire()
-      return yield* aged
+      return yield* Effect.sleep(Math.max(0, Math.min(ageRetry, last - now())))
     }
     const next = opened.success
     // what was wanted meanwhile needs yet another one

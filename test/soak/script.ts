@@ -95,7 +95,7 @@ export const faults = (seed: number, intensity: number): ReadonlyArray<Fault.Fau
   ]
   const lasting: ReadonlyArray<Fault.Fault> = [
     { fault: "omit", event: "StartOfTurn" },
-    { fault: "omit", event: "Update" },
+    { fault: "omit", event: "Update", turn: Math.floor(some(0, 10)) },
     { fault: "omit", event: "EagerEndOfTurn" },
     { fault: "lag", delay: some(50, 400) },
     { fault: "stay-open" },
