@@ -543,12 +543,12 @@ export const make = (options: {
   // --- what it can be asked
 
   /** Again on the session that goes on, where one breaks or is replaced. */
-  const endTurn: Effect.Effect<void, FluxError.FluxError> = Effect.suspend(() => {
+  const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
     const live = current
     if (live === undefined || over) return Deferred.await(outcome)
-    const elsewhere = Effect.flatMap(Deferred.await(switched), () => endTurn)
+    const elsewhere = Effect.flatMap(Deferred.await(switched), () => endTurn(asked))
     return Effect.raceFirst(
-      Effect.catch(live.session.endTurn, (error) =>
+      Effect.catch(live.session.endTurn(asked), (error) =>
         survival === undefined || !error.isRetryable ? Effect.fail(error) : Deferred.await(outcome)),
       elsewhere
     )
@@ -563,7 +563,7 @@ export const make = (options: {
       finishAsked.openUnsafe()
     }),
     update,
-    endTurn,
+    endTurn: Effect.suspend(() => endTurn(audio.position())),
     setMuted: (muted) =>
       Effect.sync(() => {
         audio.setMuted(muted)

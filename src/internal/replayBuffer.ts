@@ -66,6 +66,8 @@ export interface ReplayBuffer {
   readonly partial: () => number
   /** The place behind the last frame. */
   readonly end: () => number
+  /** The place of the first frame that begins at a sample of the conversation, or after it. */
+  readonly placeOf: (sample: number) => number
   /** Bytes of audio that nobody has read, in whole samples. */
   readonly bytes: () => number
   /**
@@ -392,6 +394,12 @@ export const make = (options: {
     flush,
     partial,
     end: endPlace,
+    placeOf: (sample) => {
+      let place = endPlace()
+      // most often it is the end that is asked for
+      while (place > first && (frameAt(place - 1)?.position ?? sample) >= sample) place--
+      return place
+    },
     bytes: () => waiting + partial(),
     reader,
     keep: (from) => {

@@ -305,11 +305,11 @@ export const make = (options: {
   })
   const endTurn = endTurns.make({
     outbox,
-    position: audio.position,
     letGo: catchUp.begin,
     progress,
     now,
-    offeredSeconds: () => timeline.seconds() + Audio.secondsOf(format, outbox.bytes()),
+    secondsAt: (sample) => timeline.seconds() + Audio.secondsOf(format, outbox.bytesBefore(sample)),
+    sentSeconds: timeline.seconds,
     idle,
     silence,
     force: transport.capabilities.forceEndTurn,

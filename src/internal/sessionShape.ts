@@ -88,7 +88,8 @@ export interface OneSession {
   readonly tell: (signal: Untimed) => void
   readonly obstacles: (settings: FluxSettings.Settings) => Obstacles
   readonly update: (settings: FluxSettings.Settings) => Effect.Effect<void, FluxError.FluxError>
-  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
+  /** Ends the turn that is open in the audio before a sample of the conversation. */
+  readonly endTurn: (asked: number) => Effect.Effect<void, FluxError.FluxError>
   readonly mutedChanged: () => void
   readonly status: () => SessionStatus
   /** When the response headers came, ms. */
