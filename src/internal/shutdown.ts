@@ -55,21 +55,32 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
   const begun = Latch.makeUnsafe(false)
   const once = Semaphore.makeUnsafe(1)
   const report = Deferred.makeUnsafe<ShutdownReport>()
-  let isOver = false
+  let closed = false
   let ending: Ending | undefined
 
-  const check = Effect.suspend(() =>
-    isOver ? Effect.fail(FluxError.make(new FluxError.ShuttingDown({}), "settings")) : Effect.void)
+  /** In one step, so that nothing comes between the check and what follows from it. */
+  const unlessClosed = (then: () => void): Effect.Effect<void, FluxError.FluxError> =>
+    Effect.suspend(() => {
+      if (closed) return Effect.fail(FluxError.make(new FluxError.ShuttingDown({}), "settings"))
+      then()
+      return Effect.void
+    })
+
+  /** Ends its audio; whether it was over before. */
+  const end = (call: Call): Effect.Effect<boolean> =>
+    Effect.flatMap(call.status, (status) =>
+      status === "ended"
+        // it may have lost its session, and try for another one
+        ? Effect.raceFirst(Effect.as(Effect.exit(call.finish), true), Effect.succeed(false))
+        : Effect.as(call.endAudio, false))
 
   const begin = Effect.gen(function*() {
-    isOver = true
+    closed = true
     const deadline = clock.currentTimeMillisUnsafe() + Duration.toMillis(timeout)
     const calls: Array<Call> = []
     for (const call of open) {
-      // whoever had it knows how it ended
-      if ((yield* call.status) === "ended") continue
-      calls.push(call)
-      yield* call.endAudio
+      // how one ended that was over, whoever has it knows
+      if (!(yield* end(call))) calls.push(call)
     }
     begun.openUnsafe()
     ending = { calls, deadline }
@@ -78,7 +89,7 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
 
   const reportOn = (calls: ReadonlyArray<Call>, exits: ReadonlyMap<Call, Exit.Exit<void, FluxError.FluxError>>): ShutdownReport => {
     let finished = 0
-    let closed = 0
+    let closedEarly = 0
     const failed: Array<ShutdownReport["failed"][number]> = []
     const tooLate = new FluxError.ShutdownTimeout({ seconds: Duration.toSeconds(timeout) })
     for (const call of calls) {
@@ -86,9 +97,9 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
       const error = exit === undefined ? FluxError.make(tooLate, "closing") : Option.getOrUndefined(Exit.findErrorOption(exit))
       if (error !== undefined) failed.push({ id: call.id, error })
       else if (exit !== undefined && Exit.isSuccess(exit)) finished++
-      else closed++
+      else closedEarly++
     }
-    return { finished, closed, failed }
+    return { finished, closed: closedEarly, failed }
   }
 
   const wait = Effect.fnUntraced(function*({ calls, deadline }: Ending) {
@@ -103,10 +114,10 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
   })
 
   return {
-    check,
+    check: unlessClosed(() => {}),
     enter: (call) =>
       Effect.acquireRelease(
-        Effect.andThen(check, Effect.sync(() => void open.add(call))),
+        unlessClosed(() => open.add(call)),
         () => Effect.sync(() => void open.delete(call))
       ),
     begun: begun.await,
