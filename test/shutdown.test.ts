@@ -204,8 +204,10 @@ describe("shutdown", () => {
       const shutdown = yield* fork(Effect.zip(transcriber.shutdown, Clock.currentTimeMillis))
       yield* TestClock.adjust("9 seconds")
       assert.isUndefined(shutdown.pollUnsafe())
+      const later = yield* fork(Effect.zip(transcriber.shutdown, Clock.currentTimeMillis))
       yield* TestClock.adjust("1 second")
       const [{ failed, finished }, at] = yield* Fiber.join(shutdown)
+      assert.deepStrictEqual((yield* Fiber.join(later))[1], 11_000)
       assert.deepStrictEqual([finished, failed.length, failed[0]?.id, at], [1, 1, "endless", 11_000])
       assert.deepInclude(failed[0]?.error.reason, { _tag: "ShutdownTimeout", seconds: 10 })
 
