@@ -36,6 +36,7 @@ const silent: FakeTransport.Peer = { opened: (server) => server.say(connected) }
 const kinds: Record<string, (session: number) => FakeTransport.Peer> = {
   mid: () => talkative,
   pushed: () => talkative,
+  rotating: () => talkative,
   unread: () => talkative,
   closing: () => ({ ...polite, received: (frame, server) => frame.dataType === "UTF8" ? Effect.void : server.say(start) }),
   early: () => ({ ...talkative, accept: Effect.sleep(5000), opened: (server) => Effect.delay(server.say(connected), 1000) }),
@@ -58,7 +59,7 @@ const kinds: Record<string, (session: number) => FakeTransport.Peer> = {
   }),
   mute: () => silent
 }
-const counts = { mid: 19, trying: 3, pushed: 4, unread: 1, closing: 1, early: 8, broken: 8, open: 5, mute: 1 }
+const counts = { mid: 17, rotating: 2, trying: 3, pushed: 4, unread: 1, closing: 1, early: 8, broken: 8, open: 5, mute: 1 }
 const ids = Object.entries(counts).flatMap(([kind, count]) => Array.from({ length: count }, (_, at) => `${kind}-${at}`))
 
 const byTag = () => {
@@ -94,7 +95,7 @@ describe("shutdown", () => {
       const calls = new Map<string, Fiber.Fiber<{ readonly seen: Array<string>; readonly exit: Exit.Exit<void, FluxError.FluxError> }>>()
       const stopped: Array<string> = []
       for (const id of ids) {
-        if (!/^(pushed|unread|closing)/.test(id)) {
+        if (!/^(pushed|rotating|unread|closing)/.test(id)) {
           calls.set(id, yield* fork(collect(transcriber.transcribe(microphone(() => stopped.push(id)), named(id)))))
           continue
         }
@@ -105,7 +106,12 @@ describe("shutdown", () => {
         yield* fork(Stream.runForEach(microphone(), conversation.send))
         if (!id.startsWith("unread")) calls.set(id, yield* fork(collect(conversation.events)))
       }
-      yield* TestClock.adjust("1500 millis")
+      yield* TestClock.adjust("1 second")
+      // another session is to take over when no turn is open
+      const updates = yield* Effect.forEach(["rotating-0", "rotating-1"], (id) =>
+        fork(Effect.exit(conversations.get(id)?.update({ mipOptOut: true }) ?? Effect.die("none"))))
+      yield* TestClock.adjust("500 millis")
+      for (const updating of updates) assert.isUndefined(updating.pollUnsafe())
       assert.strictEqual(yield* conversations.get("pushed-0")?.status ?? Effect.succeed(""), "ready")
 
       const began = yield* Clock.currentTimeMillis
@@ -131,6 +137,8 @@ describe("shutdown", () => {
       assert.strictEqual(yield* transcriber.shutdown, report)
       // what is mute is asked by one more session: twice the bound of draining, and less than a second for all else
       assert.isBelow(at - began, 31_000)
+
+      for (const updating of updates) assert.strictEqual(tagOf(yield* Fiber.join(updating)), "ConnectionLost")
 
       // nobody waits for what follows
       const unread = conversations.get("unread-0")
