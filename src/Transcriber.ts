@@ -100,8 +100,9 @@ export interface Options {
   /** In the place of sessions that are too old, or have other settings; default 8. */
   readonly rotations?: number | undefined
   /**
-   * How long `shutdown` waits for conversations that are not over; default 2 minutes, which is more than the default
-   * bounds of one add up to. Set it to less than whoever ends the process gives it.
+   * How long `shutdown` waits for conversations that are not over; default 2 minutes. With the default bounds, one whose
+   * Flux has gone mute takes 30 s (`drainTimeout`, and again on another session), and one that is not Connected yet up to
+   * 30 s before that. Set it to less than whoever ends the process gives it.
    */
   readonly shutdownTimeout?: Duration.Input | undefined
 }
