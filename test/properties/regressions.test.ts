@@ -112,4 +112,15 @@ describe("regressions", () => {
       const sent = witness.sent.flatMap(({ bytes, type }) => (type === "Configure" ? [JSON.parse(new TextDecoder().decode(bytes)).thresholds.eot_timeout_ms] : []))
       assert.deepStrictEqual(sent, [1000, 3000])
     }))
+
+  it.effect("a write of silence that fails late in a pause leaves the next frame of it waiting until the session fails", () =>
+    Effect.gen(function*() {
+      // from 500 ms on a frame each 80 ms, of which the twelfth fails: nothing is written any more, and it is ready until 1880 ms
+      const { ending, witness } = yield* check(scriptOf(
+        { acts: [{ act: "pause", millis: 1500 }] },
+        { opening: "turn-first", trouble: "fails", troubleAt: 12 }
+      ))
+      assert.deepStrictEqual([witness.sent.length, witness.writeFailedAt], [12, 1380])
+      assert.strictEqual(ending?._tag, "Failure")
+    }))
 })
