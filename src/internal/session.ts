@@ -116,12 +116,18 @@ export const make = (options: {
       return at >= kept && at < kept + turnKeptSeconds
     }
   })
+  /** What is to be told when a frame is handed over. */
+  const handedOver = new WeakMap<Frame, () => void>()
   const changes = settingsChanges.make({
     initial: options.settings,
     capabilities: transport.capabilities,
     now,
     failure: (reason) => failure(discreet.reason(reason)),
-    configure: (change) => void outbox.injectFirst({ dataType: "UTF8", bytes: FluxMessage.configure(change) }),
+    configure: (change, told) => {
+      const frame: Frame = { dataType: "UTF8", bytes: FluxMessage.configure(change) }
+      handedOver.set(frame, told)
+      outbox.injectFirst(frame)
+    },
     tell: (news) => void sink.push({ ...news, at: now() })
   })
   const millis = (setting: settingsChanges.DurationSetting): number => Duration.toMillis(changes.settings()[setting])
@@ -213,7 +219,9 @@ export const make = (options: {
   const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
     Effect.flatMap(outbox.take, (frame) => {
       tellDropped(sink.push)
-      return frame === undefined ? Effect.void : Effect.andThen(writer.write(to, frame), writeAudio(to))
+      if (frame === undefined) return Effect.void
+      handedOver.get(frame)?.()
+      return Effect.andThen(writer.write(to, frame), writeAudio(to))
     })
 
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {

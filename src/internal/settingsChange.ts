@@ -56,8 +56,8 @@ export const make = (options: {
   readonly capabilities: Limits & { readonly configure: boolean }
   readonly now: () => number
   readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
-  /** Sends a Configure. */
-  readonly configure: (change: FluxMessage.Configure) => void
+  /** Sends a Configure, and tells when it is handed over. */
+  readonly configure: (change: FluxMessage.Configure, handedOver: () => void) => void
   readonly tell: (news: News) => void
 }): SettingsChange => {
   const { capabilities, failure, tell } = options

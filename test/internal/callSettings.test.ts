@@ -40,7 +40,10 @@ const make = Effect.fnUntraced(function*(
     capabilities,
     now: () => clock.currentTimeMillisUnsafe(),
     failure: (reason) => FluxError.make(reason, "streaming"),
-    configure: (change) => void sent.push(change),
+    configure: (change, handedOver) => {
+      sent.push(change)
+      handedOver()
+    },
     tell: (news) => void told.push(news.type === "Notice" ? news.code : `${news.type} ${news.settings.join()}`)
   })
   changes.start()

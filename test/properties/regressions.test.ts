@@ -113,6 +113,25 @@ describe("regressions", () => {
       assert.deepStrictEqual(sent, [1000, 3000])
     }))
 
+  it.effect("a Configure that waits for a frame under way is given up 5 s after it was sent, and the next one goes then", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf(
+        {
+          policy: "drop-oldest",
+          acts: [
+            { act: "stream", frames: 2 },
+            { act: "update", eot: 0.7, timeout: 1000, keyterm: "", eager: 0 },
+            { act: "stream", frames: 5 },
+            { act: "update", eot: 0.5, timeout: 3000, keyterm: "two", eager: 0.4 },
+            { act: "pause", millis: 7000 }
+          ]
+        },
+        { profile: "hosted-2026-09", trouble: "slow", answers: ["never"] }
+      ))
+      // asked for at 160 ms, while a frame of 90 ms was under way since 90
+      assert.deepStrictEqual(witness.sent.flatMap(({ at, type }) => (type === "Configure" ? [at] : [])), [180, 5180])
+    }))
+
   it.effect("a write of silence that fails late in a pause leaves the next frame of it waiting until the session fails", () =>
     Effect.gen(function*() {
       // from 500 ms on a frame each 80 ms, of which the twelfth fails: nothing is written any more, and it is ready until 1880 ms

@@ -76,8 +76,8 @@ const eventsBound = 4096 + 8
 const controlBytes = 400
 /** How long a session whose write has failed waits to hear why. */
 const reasonMillis = 500
-/** A Configure has 5 s, as has the one before it; opening has 25, and a frame under way 5. */
-const updateBound = Duration.seconds(41)
+/** A Configure has 5 s from when it is sent, and a frame under way before it 5; so has the one before it, and opening has 25. */
+const updateBound = Duration.seconds(46)
 
 /** Plays the user. */
 export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
