@@ -284,7 +284,8 @@ export const make = (options: {
 
   return {
     send: (pcm) =>
-      Effect.suspend(() => {
+      // a sender that is counted and interrupted before it waits would be waited for for ever
+      Effect.uninterruptibleMask((restore) => {
         if (failure !== undefined) return Effect.fail(failure)
         if (finishing || pcm.length === 0) return Effect.void
         offered(pcm.length)
@@ -292,7 +293,7 @@ export const make = (options: {
         if (waiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
         waiting += 1
         return Effect.ensuring(
-          turnstile.withPermit(squeezeIn(pcm)),
+          restore(turnstile.withPermit(squeezeIn(pcm))),
           Effect.sync(() => {
             waiting -= 1
             wakeWriter?.()
