@@ -132,6 +132,57 @@ describe("regressions", () => {
       assert.deepStrictEqual(witness.sent.flatMap(({ at, type }) => (type === "Configure" ? [at] : [])), [180, 5180])
     }))
 
+  it.effect("a moment that is as near to a gap as noise may be told on either side of it", () =>
+    Effect.gen(function*() {
+      // a sample, and 29 more that keep the session alive, before audio goes on 0.8 s later
+      const { events } = yield* check(scriptOf(
+        {
+          keepAlive: 400,
+          acts: [
+            { act: "send", bytes: 2, how: "unsafe" },
+            { act: "aside", frames: 10 },
+            { act: "pause", millis: 12_000 },
+            { act: "stream", frames: 20 }
+          ]
+        },
+        { says: [["more"]] }
+      ))
+      assert.isAbove(turns(events).length, 0)
+    }))
+
+  it.effect("silence in real time is no burst, although its times are no whole milliseconds", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf(
+        {
+          rate: 44_100,
+          keepAlive: 400,
+          acts: [
+            { act: "pause", millis: 7000 },
+            { act: "send", bytes: 30_001, how: "waits" },
+            { act: "pause", millis: 25_000 },
+            { act: "send", bytes: 30_001, how: "unsafe" }
+          ]
+        },
+        { opening: "slow-headers", says: [["more"], []] }
+      ))
+      assert.isAbove(witness.sent.filter(({ bytes }) => bytes.length > 2 && isSilence(bytes)).length, 100)
+    }))
+
+  it.effect("a sample that is offered after seconds of mute is from where it is", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf({
+        rate: 44_100,
+        acts: [
+          { act: "mute", on: true },
+          { act: "stream", frames: 20 },
+          { act: "stream", frames: 20 },
+          { act: "mute", on: false },
+          { act: "send", bytes: 2, how: "waits" }
+        ]
+      }, {}))
+      assert.strictEqual(witness.ear.pieces[0]?.position, 40 * 3528)
+    }))
+
   it.effect("a write of silence that fails late in a pause leaves the next frame of it waiting until the session fails", () =>
     Effect.gen(function*() {
       // from 500 ms on a frame each 80 ms, of which the twelfth fails: nothing is written any more, and it is ready until 1880 ms

@@ -1,6 +1,7 @@
 /**
  * How often the properties are run. `FLUX_PROPERTY_RUNS=5000 npm test` runs them longer, with other seeds;
- * `FLUX_PROPERTY_SEED=...` with this one; `FLUX_PROPERTY_SIZE=30` lets lists grow to that. A failure prints the script that shows it, shrunk, and a token:
+ * `FLUX_PROPERTY_SEED=...` with this one; `FLUX_PROPERTY_SIZE=30` lets lists grow to that.
+ * A failure prints the script that shows it, shrunk, and a token:
  * `FLUX_PROPERTY_REPLAY=<token> npx vitest run --config test/vitest.config.ts test/properties -t "<name>"` runs it again.
  */
 const asked = Number(process.env["FLUX_PROPERTY_RUNS"] ?? 0)
