@@ -45,7 +45,7 @@ export interface Told {
 export interface Configurator {
   /** What is in force, or on its way. */
   readonly wanted: () => Active
-  /** Wants this to be in force; completes when Flux has said that it is. */
+  /** Wants this to be in force, from the call on: a later one may rest on it. Completes when Flux has said that it is. */
   readonly want: (active: Active) => Effect.Effect<void, FluxError.FluxError>
   /** Flux listens from now on. */
   readonly start: () => void
@@ -168,22 +168,21 @@ export const make = (options: {
 
   return {
     wanted: () => wanted,
-    want: (active) =>
-      Effect.suspend(() => {
-        if (stopped !== undefined) return Effect.fail(stopped)
-        const nothingNew = differing(wanted, active).length === 0 && waiting.length === 0
-        if (nothingNew && inFlight === undefined && uncertain.size === 0) return Effect.void
-        const waiter = Deferred.makeUnsafe<void, FluxError.FluxError>()
-        // who asks for what is asked for already gets the same answer
-        if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
-        else {
-          since = new Set([...since, ...differing(wanted, active)])
-          wanted = active
-          waiting.push(waiter)
-          next()
-        }
-        return Deferred.await(waiter)
-      }),
+    want: (active) => {
+      if (stopped !== undefined) return Effect.fail(stopped)
+      const nothingNew = differing(wanted, active).length === 0 && waiting.length === 0
+      if (nothingNew && inFlight === undefined && uncertain.size === 0) return Effect.void
+      const waiter = Deferred.makeUnsafe<void, FluxError.FluxError>()
+      // who asks for what is asked for already gets the same answer
+      if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
+      else {
+        since = new Set([...since, ...differing(wanted, active)])
+        wanted = active
+        waiting.push(waiter)
+        next()
+      }
+      return Deferred.await(waiter)
+    },
     start: () => {
       started = true
       next()

@@ -32,7 +32,7 @@ export const openSession = Effect.fnUntraced(function*(
   transport: FluxTransport["Service"],
   settings: FluxSettings.Settings,
   { finish = "close", id, raw = false }: SessionOptions
-): Effect.fn.Return<FluxSession & Pick<OpenedSession, "reject">, FluxError.FluxError, Scope.Scope> {
+): Effect.fn.Return<FluxSession & Pick<OpenedSession, "change" | "reject">, FluxError.FluxError, Scope.Scope> {
   const checked = yield* Effect.fromResult(FluxSettings.resolve(settings, {}, transport.capabilities))
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
@@ -441,19 +442,21 @@ export const make = (options: {
     )
   )
 
+  const change: OpenedSession["change"] = (next) =>
+    Effect.suspend(() => {
+      if (status === "finishing" || status === "ended") {
+        return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
+      }
+      return Effect.as(changes.change((current) => Result.tap(next(current), discreet.learn)), "configured" as const)
+    })
+
   return {
     connected: Deferred.await(connected),
     send: outbox.send,
     offerUnsafe: outbox.offerUnsafe,
     endAudio: Effect.sync(outbox.finish),
-    update: (settings) =>
-      Effect.suspend(() => {
-        if (status === "finishing" || status === "ended") {
-          return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
-        }
-        discreet.learn(settings)
-        return Effect.as(changes.update(settings), "configured" as const)
-      }),
+    update: (settings) => change(() => Result.succeed(settings)),
+    change,
     endTurn: endTurn.run,
     setMuted: (value) =>
       Effect.sync(() => {

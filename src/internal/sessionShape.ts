@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as FluxError from "../FluxError.ts"
 import type * as FluxSettings from "../FluxSettings.ts"
+import type { Change } from "./settingsChange.ts"
 
 /** Where a session is. `accepted`: headers are here, Flux has not said Connected. */
 export type Status = "opening" | "accepted" | "ready" | "finishing" | "ended"
@@ -62,6 +63,8 @@ export interface OpenedSession extends Session {
   readonly run: Effect.Effect<void>
   /** To be said before `run` is interrupted: only then does an interruption come from outside. */
   readonly scopeClosing: Effect.Effect<void>
+  /** Changes settings as `update` does, to what is made of those at that moment: no other change comes in between. */
+  readonly change: (next: Change) => Effect.Effect<"configured", FluxError.FluxError>
   /** Tells that settings which nobody waits for cannot be had. */
   readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
 }

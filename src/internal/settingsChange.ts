@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type * as FluxMessage from "../FluxMessage.ts"
 import * as configure from "./configure.ts"
@@ -23,12 +24,17 @@ export type News =
   }
   | { readonly type: "Notice"; readonly code: string; readonly description: string }
 
+/** What settings are to become of those that are; or why they cannot. */
+export type Change = (current: Settings) => Result.Result<Settings, FluxError.FluxError>
+
 /** See the module. */
 export interface SettingsChange {
   /** As they are now; what Flux has refused is back at what it was. */
   readonly settings: () => Settings
   /** Brings others into force, all or nothing; completes when they are. They have been checked against the endpoint. */
   readonly update: (next: Settings) => Effect.Effect<void, FluxError.FluxError>
+  /** The same of what they are at that moment: no other change comes in between. */
+  readonly change: (next: Change) => Effect.Effect<void, FluxError.FluxError>
   readonly start: () => void
   readonly onSuccess: (answer: FluxMessage.ConfigureSuccess) => void
   readonly onFailure: (answer: FluxMessage.ConfigureFailure) => void
@@ -94,23 +100,29 @@ export const make = (options: {
   const unsupported = (feature: string): Effect.Effect<never, FluxError.FluxError> =>
     Effect.fail(failure(new FluxError.UnsupportedByEndpoint({ feature })))
 
+  const change: SettingsChange["change"] = (change) =>
+    Effect.suspend(() => {
+      const made = change(settings)
+      if (Result.isFailure(made)) return Effect.fail(made.failure)
+      const next = made.success
+      const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
+      const before = configure.activeOf(settings)
+      const active = configure.activeOf(next)
+      const asked: ReadonlyArray<string> = configure.differing(before, active)
+      const ofAnother = changed.filter((key) => ofSession.has(key))
+      // there is no word for it (protocol 3.2)
+      if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) ofAnother.push("eagerEotThreshold to none")
+      if (ofAnother.length > 0) return unsupported(`a change of ${ofAnother.join(", ")} in mid-session, which no endpoint takes`)
+      if (asked.length > 0 && !capabilities.configure) return unsupported(`a change of ${asked.join(", ")} in mid-session`)
+      settings = next
+      if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
+      return capabilities.configure ? configurator.want(active) : Effect.void
+    })
+
   return {
     settings: () => settings,
-    update: (next) =>
-      Effect.suspend(() => {
-        const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
-        const before = configure.activeOf(settings)
-        const active = configure.activeOf(next)
-        const asked: ReadonlyArray<string> = configure.differing(before, active)
-        const ofAnother = changed.filter((key) => ofSession.has(key))
-        // there is no word for it (protocol 3.2)
-        if (before.eagerEotThreshold !== undefined && active.eagerEotThreshold === undefined) ofAnother.push("eagerEotThreshold to none")
-        if (ofAnother.length > 0) return unsupported(`a change of ${ofAnother.join(", ")} in mid-session, which no endpoint takes`)
-        if (asked.length > 0 && !capabilities.configure) return unsupported(`a change of ${asked.join(", ")} in mid-session`)
-        settings = next
-        if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
-        return capabilities.configure ? configurator.want(active) : Effect.void
-      }),
+    update: (next) => change(() => Result.succeed(next)),
+    change,
     start: configurator.start,
     onSuccess: configurator.onSuccess,
     onFailure: configurator.onFailure,
