@@ -132,6 +132,27 @@ describe("regressions", () => {
       assert.deepStrictEqual(witness.sent.flatMap(({ at, type }) => (type === "Configure" ? [at] : [])), [180, 5180])
     }))
 
+  it.effect("a part of a frame that waited for the end of a turn waits 80 ms more", () =>
+    Effect.gen(function*() {
+      const { endTurns, witness } = yield* check(scriptOf(
+        {
+          acts: [
+            { act: "send", bytes: 2560, how: "waits" },
+            { act: "pause", millis: 80 },
+            { act: "endTurn" },
+            { act: "send", bytes: 640, how: "unsafe" },
+            { act: "pause", millis: 40 },
+            { act: "pause", millis: 1 },
+            { act: "pause", millis: 7000 },
+            { act: "pause", millis: 500 }
+          ]
+        },
+        { says: [["start"], []] }
+      ))
+      assert.deepStrictEqual(endTurns, [{ from: 80, to: 7120 }])
+      assert.deepStrictEqual(witness.sent.filter(({ bytes }) => bytes.length === 640).map(({ at }) => at), [7200])
+    }))
+
   it.effect("a moment that is as near to a gap as noise may be told on either side of it", () =>
     Effect.gen(function*() {
       // a sample, and 29 more that keep the session alive, before audio goes on 0.8 s later

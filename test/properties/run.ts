@@ -207,7 +207,8 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
   /** Whatever waits goes out by itself, a part of a frame after 80 ms; but for what comes after a write that failed, until that ends the session. */
   const drains = Effect.gen(function*() {
     const idle = other.blocksMillis === 0 && other.frees && (yield* session.status) === "ready" && behind.size === 0 &&
-      endTurns.every(({ to }) => to < Number.POSITIVE_INFINITY)
+      // what they held may end with a part of a frame
+      endTurns.every(({ to }) => to + Audio.frameMillis < now())
     const { outboxBytes } = yield* session.buffered
     const failing = witness.writeFailedAt !== undefined && now() < witness.writeFailedAt + reasonMillis
     if (idle && !failing && outboxBytes > 0) witness.wrong.push(`${outboxBytes} bytes still wait at ${now()} ms`)
