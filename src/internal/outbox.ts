@@ -79,10 +79,12 @@ export const make = (options: {
   readonly policy: () => Policy
   /** What `fail` fails with. */
   readonly full: () => FluxError
+  /** A frame is taken, in the very moment in which it waits no more: nobody finds it in neither place. */
+  readonly taken?: ((frame: Placed) => void) | undefined
   /** Audio that goes last when something must be dropped. */
   readonly precious?: ((range: Range) => boolean) | undefined
 }): Outbox => {
-  const { clock, format, precious = () => false } = options
+  const { clock, format, precious = () => false, taken } = options
   const framer = Audio.makeFramer(format)
   const sampleBytes = Audio.bytesPerSample(format.encoding)
   const turnstile = Semaphore.makeUnsafe(1)
@@ -145,6 +147,8 @@ export const make = (options: {
       head = 0
     }
     count(frame, -1)
+    taken?.(frame)
+    // last, as the sender goes on right here
     wakeSender?.()
     return frame
   }

@@ -109,6 +109,10 @@ export const make = (options: {
     limit: () => changes.settings().outboxLimit,
     policy: () => changes.settings().outboxPolicy,
     full: () => failure(new FluxError.BufferOverflow({ buffer: "audio", limit: changes.settings().outboxLimit })),
+    taken: (frame) => {
+      writer.begin(frame)
+      handedOver.get(frame)?.()
+    },
     precious: ({ from }) => {
       const began = progress.turnBegan()
       if (began === undefined) return false
@@ -220,9 +224,7 @@ export const make = (options: {
   const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
     Effect.flatMap(outbox.take, (frame) => {
       tellDropped(sink.push)
-      if (frame === undefined) return Effect.void
-      handedOver.get(frame)?.()
-      return Effect.andThen(writer.write(to, frame), writeAudio(to))
+      return frame === undefined ? Effect.void : Effect.andThen(writer.send(to, frame), writeAudio(to))
     })
 
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {

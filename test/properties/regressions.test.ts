@@ -132,6 +132,23 @@ describe("regressions", () => {
       assert.deepStrictEqual(witness.sent.flatMap(({ at, type }) => (type === "Configure" ? [at] : [])), [180, 5180])
     }))
 
+  it.effect("a turn that is ended by a sender who had to wait is ended behind the frame that made room", () =>
+    Effect.gen(function*() {
+      // the sender goes on in the moment in which its last frame is taken, which is under way for 4 s
+      const { endTurns, witness } = yield* check(scriptOf(
+        {
+          rate: 8000,
+          limit: 1,
+          acts: [{ act: "send", bytes: 2561, how: "waits" }, { act: "endTurn" }, { act: "pause", millis: 7000 }],
+          leaves: { how: "close", after: -1 }
+        },
+        { says: [[], ["idle"]], trouble: "slower" }
+      ))
+      assert.strictEqual(endTurns[0]?.from, 4000)
+      // it needs no silence, only what keeps the session alive
+      assert.deepStrictEqual(witness.sent.filter(({ type }) => type === undefined).map(({ at, bytes }) => [at, isSilence(bytes)]).slice(0, 3), [[0, false], [4000, false], [14_000, true]])
+    }))
+
   it.effect("a part of a frame that waited for the end of a turn waits 80 ms more", () =>
     Effect.gen(function*() {
       const { endTurns, witness } = yield* check(scriptOf(
