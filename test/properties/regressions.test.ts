@@ -149,6 +149,25 @@ describe("regressions", () => {
       assert.deepStrictEqual(witness.sent.filter(({ type }) => type === undefined).map(({ at, bytes }) => [at, isSilence(bytes)]).slice(0, 3), [[0, false], [4000, false], [14_000, true]])
     }))
 
+  it.effect("a lone sample may be like one that was dropped", () =>
+    Effect.gen(function*() {
+      // the first that was dropped, and the last one, which came, say the same of where they are from
+      const { sound, witness } = yield* check(scriptOf({
+        rate: 44_100,
+        policy: "drop-oldest",
+        limit: 1,
+        acts: [
+          { act: "send", bytes: 2, how: "waits" },
+          { act: "stream", frames: 5 },
+          { act: "endTurn" },
+          { act: "send", bytes: 2, how: "waits" },
+          { act: "stream", frames: 20 }
+        ]
+      }, {}))
+      assert.isAbove(witness.sent.filter(({ bytes }) => bytes.length === 2 && !isSilence(bytes)).length, 1)
+      assert.strictEqual(sound.bytes(), 2 * (2 + 25 * 3528))
+    }))
+
   it.effect("a part of a frame that waited for the end of a turn waits 80 ms more", () =>
     Effect.gen(function*() {
       const { endTurns, witness } = yield* check(scriptOf(
