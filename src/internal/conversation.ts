@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Semaphore from "effect/Semaphore"
 import * as Audio from "../Audio.ts"
@@ -246,10 +247,10 @@ export const make = (options: {
     finishAsked.openUnsafe()
   }
   /** Without another session there is only what this one can have. */
-  const update = (next: FluxSettings.Settings): Effect.Effect<wantedSettings.How, FluxError.FluxError> =>
+  const change: OpenedConversation["change"] = (next) =>
     Effect.suspend(() => {
       const session = relay.current()?.session
-      return survival === undefined && session !== undefined ? Effect.as(session.update(next), "configured" as const) : wanted.update(next)
+      return survival === undefined && session !== undefined ? Effect.as(session.change(next), "configured" as const) : wanted.change(next)
     })
 
   return {
@@ -257,7 +258,8 @@ export const make = (options: {
     send: audio.send,
     offerUnsafe: audio.offerUnsafe,
     endAudio: Effect.sync(endAudio),
-    update,
+    update: (settings) => change(() => Result.succeed(settings)),
+    change,
     endTurn: Effect.suspend(() => endTurn(audio.position())),
     setMuted: (muted) =>
       Effect.sync(() => {

@@ -57,8 +57,10 @@ interface Own {
   readonly before: number
 }
 
-/** A new outbox, without audio until it is fed. */
-export const make = (buffer: ReplayBuffer): Outbox => {
+/**
+ * A new outbox, without audio until it is fed. `taken` is told of each frame in the very moment in which it waits no more.
+ */
+export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () => {}): Outbox => {
   let reader: Reader | undefined
   let own: Array<Own> = []
   let ownBytes = 0
@@ -95,11 +97,16 @@ export const make = (buffer: ReplayBuffer): Outbox => {
     if (first !== undefined && hasOwn()) {
       own.shift()
       count(first.frame, -1)
+      taken(first.frame)
       return first.frame
     }
     if (audioAhead() === undefined) return undefined
-    const audio = reader?.next()
-    return audio === undefined ? undefined : { dataType: "BINARY", bytes: audio.bytes, position: audio.position }
+    let frame: Placed | undefined
+    reader?.next(({ bytes, position }) => {
+      frame = { dataType: "BINARY", bytes, position }
+      taken(frame)
+    })
+    return frame
   }
 
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */

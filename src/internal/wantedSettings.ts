@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type { Settings } from "../FluxSettings.ts"
 import { isOver, type Live } from "./relay.ts"
-import { changedKeys } from "./settingsChange.ts"
+import { type Change, changedKeys } from "./settingsChange.ts"
 
 /** How they came into force: by the session in hand, or by another one. */
 export type How = "configured" | "rotated"
@@ -19,8 +20,8 @@ export type How = "configured" | "rotated"
 export interface WantedSettings {
   /** What a session that is opened now should have. */
   readonly get: () => Settings
-  /** Wants others; completes when they are in force. */
-  readonly update: (next: Settings) => Effect.Effect<How, FluxError.FluxError>
+  /** Wants what is made of them at that moment; completes when it is in force. */
+  readonly change: (next: Change) => Effect.Effect<How, FluxError.FluxError>
   /** Suspends until somebody wants what the session in hand does not have. */
   readonly asked: Effect.Effect<void>
   /** Brings the session in hand to what is wanted, as far as it goes; whether another one is needed. */
@@ -76,7 +77,7 @@ export const make = (options: {
   }
   /** By the session in hand; where that is over the next one can have them. */
   const configure = (live: Live, next: Settings): Effect.Effect<How, FluxError.FluxError> =>
-    Effect.matchEffect(live.session.update(next), {
+    Effect.matchEffect(live.session.change(() => Result.succeed(next)), {
       onSuccess: () => {
         if (live === current()) inForce = live.session.settings()
         return Effect.succeed("configured" as const)
@@ -90,9 +91,12 @@ export const make = (options: {
 
   return {
     get: () => wanted,
-    update: (next) =>
+    change: (change) =>
       Effect.suspend(() => {
         if (stopped !== undefined || options.isEnding()) return Effect.fail(stopped ?? over())
+        const made = change(wanted)
+        if (Result.isFailure(made)) return Effect.fail(made.failure)
+        const next = made.success
         const fixed = changedKeys(wanted, next).filter((key) => key === "encoding" || key === "sampleRate")
         if (fixed.length > 0) return Effect.fail(unsupported(fixed))
         wanted = next
@@ -109,7 +113,7 @@ export const make = (options: {
         return Effect.succeed(false)
       }
       if (!fits(live)) return Effect.succeed(true)
-      return Effect.map(Effect.exit(live.session.update(wanted)), (exit) => {
+      return Effect.map(Effect.exit(live.session.change(() => Result.succeed(wanted))), (exit) => {
         if (live !== current() || isOver(live)) return false
         const error = Option.getOrUndefined(Exit.findErrorOption(exit))
         wanted = live.session.settings()

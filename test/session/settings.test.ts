@@ -58,14 +58,14 @@ const silent = FakeTransport.layerPeer(() => ({
     frame.dataType === "UTF8" && new TextDecoder().decode(frame.bytes).includes("CloseStream") ? server.end : Effect.void
 }), { capabilities: wide })
 
-/** Answers each Configure after a while with what it echoes for it, or refuses it. */
-const slow = (delay: number, answer: (configure: typeof Configure.Type, number: number) => object | undefined) =>
+/** Answers each Configure after a while with what it echoes for it, or refuses it; takes its time over each frame of audio. */
+const slow = (delay: number, answer: (configure: typeof Configure.Type, number: number) => object | undefined, audioMillis = 0) =>
   FakeTransport.layerPeer(() => {
     let number = 0
     return {
       opened: (server) => server.say(connected),
       received: (frame, server) => {
-        if (frame.dataType === "BINARY") return Effect.void
+        if (frame.dataType === "BINARY") return Effect.sleep(audioMillis)
         const message = Schema.decodeSync(Configure)(new TextDecoder().decode(frame.bytes))
         if (message.type !== "Configure") return server.end
         const said = answer(message, number++)
@@ -294,6 +294,22 @@ describe("Configure: one at a time", () => {
       assert.strictEqual((yield* Effect.flip(Fiber.join(second))).reason._tag, "ConfigureUnanswered")
       assert.strictEqual(yield* call.status, "ready")
     }).pipe(withTransport(silent)))
+
+  it.effect("its bound begins when it is sent, not while a frame under way holds it up", () =>
+    Effect.gen(function*() {
+      const { call, settings } = yield* opened()
+      yield* call.send(chunk(80))
+      const first = yield* fork(call.update({ eotThreshold: 0.8 }))
+      const second = yield* fork(call.update({ eotTimeoutMs: 3000 }))
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual([first.pollUnsafe(), settings()], [undefined, []])
+      assert.deepStrictEqual((yield* configures).map(({ at, thresholds }) => [at, thresholds]), [[4000, { eot_threshold: 0.8 }]])
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(first), "configured")
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(yield* Fiber.join(second), "configured")
+      assert.deepStrictEqual((yield* configures).map(({ at }) => at), [4000, 8000])
+    }).pipe(withTransport(slow(4000, ({ thresholds = {} }) => success({ eot_threshold: 0.8, eot_timeout_ms: 5000, ...thresholds }), 4000))))
 
   it.effect("has the bound of the settings", () =>
     Effect.gen(function*() {
