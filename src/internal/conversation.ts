@@ -131,13 +131,14 @@ export const make = (options: {
       prepare: relay.begin,
       onFailure: () => false,
       onRetry: tellReconnecting,
-      until: Effect.never
+      until: ended(({ connectedTimeout, openTimeout }) => Duration.sum(openTimeout, connectedTimeout))
     })
-  /** A call whose audio has ended waits for another session as long as for the last words. */
-  const drained = Effect.andThen(
-    finishAsked.await,
-    Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), settings().drainTimeout))
-  )
+  /** A call whose audio has ended does not wait for a session for ever, whatever the budget. */
+  const ended = (bound: (settings: FluxSettings.Settings) => Duration.Duration): Effect.Effect<never, FluxError.FluxError> =>
+    Effect.andThen(
+      finishAsked.await,
+      Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
+    )
   const recover = Effect.fnUntraced(function*(error: FluxError.FluxError, scope: Scope.Scope, { permits }: Survival) {
     if (audio.isFinishing() && recoveredAtEnd) return yield* error
     recoveredAtEnd = audio.isFinishing()
@@ -158,7 +159,8 @@ export const make = (options: {
         prepare: relay.resume,
         onFailure: wanted.blame,
         onRetry: tellReconnecting,
-        until: drained
+        // as long as for the last words
+        until: ended(({ drainTimeout }) => drainTimeout)
       })
     }
     reconnecting = false
@@ -271,8 +273,12 @@ export const make = (options: {
       return Deferred.await(outcome)
     }),
     status: Effect.sync(() => {
-      if (over && Deferred.isDoneUnsafe(outcome)) return "ended"
-      return reconnecting ? "reconnecting" : relay.current()?.session.status() ?? "opening"
+      if (Deferred.isDoneUnsafe(outcome)) return "ended"
+      if (reconnecting) return "reconnecting"
+      const live = relay.current()
+      // between two tries
+      if (live === undefined || (!over && relays.isOver(live))) return Deferred.isDoneUnsafe(connected) ? "reconnecting" : "opening"
+      return live.session.status()
     }),
     settings: Effect.sync(() => (survival === undefined ? settings() : wanted.get())),
     buffered: Effect.sync(() => ({

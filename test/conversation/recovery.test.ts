@@ -404,6 +404,19 @@ describe("the end of a call", () => {
       assert.strictEqual(yield* opens, 2)
     }).pipe(Effect.provide(simulated({ script, faults: [{ fault: "drop-socket", at: "close" }] }))))
 
+  it.effect("before there has been a session: it does not wait for one for ever, whatever the caller's schedule", () =>
+    Effect.gen(function*() {
+      const conversation = yield* Effect.flatMap(Transcriber.Transcriber, (transcriber) =>
+        transcriber.open({ id: "call", retry: Schedule.spaced("4 seconds") }))
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(yield* conversation.status, "opening")
+      const finishing = yield* Effect.forkChild(Effect.exit(conversation.finish), { startImmediately: true })
+      yield* TestClock.adjust("24 seconds")
+      assert.isUndefined(finishing.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      assert.deepInclude(reasonOf(yield* Fiber.join(finishing)), { _tag: "RetriesExhausted" })
+    }).pipe(Effect.provide(simulated({ script, faults: [{ fault: "throttle-429" }] })), Effect.scoped))
+
   it.effect("by its Scope, while another session is opened: nothing is left", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
