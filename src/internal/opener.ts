@@ -33,8 +33,6 @@ export interface Opener {
   readonly once: (scope: Scope.Scope, settings: Settings, prepare: (live: Live) => void) => Effect.Effect<Live, FluxError>
   /** One that is Connected, as often as the budget has it. */
   readonly open: (scope: Scope.Scope, way: Way) => Effect.Effect<Live, FluxError>
-  /** Frees one that is not wanted, without waiting for it. */
-  readonly discard: (live: Live, scope: Scope.Scope) => Effect.Effect<void>
   /** Sessions that are not freed yet. */
   readonly lives: () => Iterable<Live>
 }
@@ -69,15 +67,6 @@ export const make = (options: {
         live.fiber = fiber
       })
     )
-  const discard = (live: Live, scope: Scope.Scope): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const { fiber } = live
-      if (fiber === undefined || isOver(live)) return Effect.void
-      // its end is not that of the turn
-      live.session.retire()
-      live.session.scopeClosing()
-      return Effect.asVoid(Effect.forkIn(Fiber.interrupt(fiber), scope, { startImmediately: true }))
-    })
   const once: Opener["once"] = (scope, settings, prepare) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
@@ -91,7 +80,6 @@ export const make = (options: {
 
   return {
     once,
-    discard,
     lives: () => lives,
     open: (scope, way) => {
       const { budget } = way
@@ -115,6 +103,17 @@ export const make = (options: {
     }
   }
 }
+
+/** Frees a session that is not wanted, in a Scope, without waiting for it. */
+export const discard = (live: Live, scope: Scope.Scope): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { fiber } = live
+    if (fiber === undefined || isOver(live)) return Effect.void
+    // its end is not that of the turn
+    live.session.retire()
+    live.session.scopeClosing()
+    return Effect.asVoid(Effect.forkIn(Fiber.interrupt(fiber), scope, { startImmediately: true }))
+  })
 
 /** What a session tells of its end. */
 export const settle = (live: Live, exit: SessionExit): void => {

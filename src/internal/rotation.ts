@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import type * as Semaphore from "effect/Semaphore"
 import * as FluxError from "../FluxError.ts"
 import * as budgets from "./budget.ts"
-import type { Opener } from "./opener.ts"
+import { discard, type Opener } from "./opener.ts"
 import { isOver, type Live, type Relay } from "./relay.ts"
 import * as telemetry from "./telemetry.ts"
 import type { WantedSettings } from "./wantedSettings.ts"
@@ -62,10 +62,7 @@ export const run = (options: {
     const taken = relay.changed
     relay.wait(live)
     if (!relay.isWaiting(live)) return
-    yield* Effect.raceFirst(
-      Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))),
-      Effect.sleep(Math.max(0, last - now()))
-    )
+    yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
     if (!relay.isWaiting(live)) return
     relay.takeWaiting()
     if (!isOver(live)) relay.takeOver(live)
@@ -78,7 +75,7 @@ export const run = (options: {
     const last = born + age * reserve
     const isWanted = yield* wanted.reconcile
     if (!isWanted) {
-      yield* Effect.raceFirst(Effect.sleep(Math.max(0, due - now())), wanted.asked)
+      yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
       if (now() < due) return
     }
     if (options.isEnding()) return yield* Effect.never
@@ -97,7 +94,7 @@ export const run = (options: {
     }
     const live = opened.success
     // what was wanted meanwhile needs yet another one
-    if (!wanted.fits(live)) return yield* opener.discard(live, scope)
+    if (!wanted.fits(live)) return yield* discard(live, scope)
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
     if (relay.current() === live) wanted.inForce(live.session.settings())

@@ -307,12 +307,16 @@ describe("the budget", () => {
       assert.deepInclude(reasonOf(exit), { _tag: "RetriesExhausted", attempts: 5 })
       assert.deepStrictEqual(turnsOf(events), ["one two three four", "five"])
       assert.strictEqual(yield* opens, 6)
-      assert.deepStrictEqual(lines(events).filter((line) => line.startsWith("EndOfTurn")).at(-1), "EndOfTurn 1 lost: five")
+      assert.strictEqual(lines(events).findLast((line) => line.startsWith("EndOfTurn")), "EndOfTurn 1 lost: five")
     }).pipe(Effect.provide(simulated({
       script,
-      faults: [{ fault: "model-stream-error", session: 0, turn: 1, after: 0.3 }, { fault: "model-stream-error", turn: 0, after: 0.3 }].map((fault, i) =>
-        i === 0 ? { ...fault, fault: "model-stream-error" as const } : { ...fault, fault: "model-stream-error" as const })
-        .flatMap((fault) => fault.session === 0 ? [fault] : [1, 2, 3, 4, 5, 6].map((session) => ({ ...fault, session })))
+      // the second turn of the call is the first one of every other session
+      faults: [0, 1, 2, 3, 4, 5, 6].map((session) => ({
+        fault: "model-stream-error" as const,
+        session,
+        turn: session === 0 ? 1 : 0,
+        after: 0.3
+      }))
     }))))
 
   it.effect("says what was offered and not heard, when it is used up", () =>
