@@ -240,9 +240,10 @@ export const make = (options: {
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
     const session = relay.current()?.session
     if (session === undefined || over) return Deferred.await(outcome)
-    // the one that breaks is not the last word on it
-    const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
-    const ended = Effect.catchIf(session.endTurn(asked), isRetried, () => Deferred.await(outcome))
+    // a session that breaks is not the last word on it
+    const ended = survival === undefined
+      ? session.endTurn(asked)
+      : Effect.catchIf(session.endTurn(asked), ({ isRetryable }) => isRetryable, () => Deferred.await(outcome))
     return Effect.raceFirst(ended, Effect.flatMap(relay.changed, () => endTurn(asked)))
   })
   const endAudio = (): void => {
