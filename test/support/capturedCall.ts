@@ -58,9 +58,9 @@ export const call = (
   })
 
 /** What two outcomes must have in common; words only where they were captured. */
-export const essence = (outcome: Outcome, content: boolean): unknown => {
-  const { error, events, times } = withoutDrops(outcome)
-  return {
+export const essence = (outcome: Outcome, content: boolean): unknown => essenceOf(withoutDrops(outcome), content)
+
+const essenceOf = ({ error, events, times }: Outcome, content: boolean): unknown => ({
   times,
   events: events.map((received) => {
     const event = { ...received, id: "", receivedAt: 0 }
@@ -75,8 +75,7 @@ export const essence = (outcome: Outcome, content: boolean): unknown => {
     }
   }),
   error: error === undefined ? undefined : { stage: error.stage, reason: error.reason._tag, message: error.reason.message }
-  }
-}
+})
 
 /** How much of the audio a session that failed had not taken is a matter of the wire, which a replay has not. */
 const withoutDrops = ({ error, events, times }: Outcome): Outcome => ({
