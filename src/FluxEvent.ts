@@ -110,7 +110,7 @@ export const EndOfTurn = Schema.Struct({
   /**
    * - `confirmed`: Flux said so
    * - `closed`: the session ended, or injected silence ran out, first; the words are those of the last Update
-   * - `lost`: the connection broke and could not be recovered; the words are those of the last Update
+   * - `lost`: the connection broke and no other session was to be had; the words are those of the last Update
    */
   ending: Schema.Literals(["confirmed", "closed", "lost"]),
   /** Why Flux ended it (`model`, `timeout`, `manual`, ...), as given; older bundles give none. */
@@ -143,10 +143,11 @@ export const SettingsRejected = Schema.Struct({
 })
 export type SettingsRejected = typeof SettingsRejected.Type
 
-/** The connection broke; another is being opened. */
+/** A session broke, or could not be opened; another one is tried. */
 export const Reconnecting = Schema.Struct({
   type: Schema.tag("Reconnecting"),
   ...common,
+  /** How many have been tried with this one since there was progress. */
   attempt: Schema.Int,
   /** The tag of the reason, and its message. */
   reason: Schema.String,
@@ -154,11 +155,12 @@ export const Reconnecting = Schema.Struct({
 })
 export type Reconnecting = typeof Reconnecting.Type
 
-/** The conversation goes on with a new session, `behindSeconds` of audio behind. */
+/** After a `Reconnecting` the conversation goes on with another session. */
 export const Resumed = Schema.Struct({
   type: Schema.tag("Resumed"),
   ...common,
   session: Schema.Int,
+  /** Audio that waits, and that it hears again, in seconds. */
   behindSeconds: Schema.Finite
 })
 export type Resumed = typeof Resumed.Type

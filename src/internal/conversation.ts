@@ -121,6 +121,12 @@ export const make = (options: {
   const tellReconnecting = ({ reason }: FluxError.FluxError): void =>
     relay.current()?.session.tell({ type: "Reconnecting", attempt: budget.attempts() + 1, reason: reason._tag, detail: reason.message })
 
+  /** A change that nobody could ask the session before for has come with this one. */
+  const tellApplied = (live: relays.Live): void => {
+    const names = wanted.inForce(live.asked)
+    if (names.length > 0) live.session.tell({ type: "SettingsApplied", settings: names })
+  }
+
   // --- its life
 
   const first = (scope: Scope.Scope): Effect.Effect<relays.Live, FluxError.FluxError> =>
@@ -164,10 +170,10 @@ export const make = (options: {
       })
     }
     reconnecting = false
-    const session = relay.current()?.session
-    if (session === undefined) return
-    wanted.inForce(session.settings())
-    session.tell({ type: "Resumed", behindSeconds: session.behindSeconds() })
+    const live = relay.current()
+    if (live === undefined) return
+    tellApplied(live)
+    live.session.tell({ type: "Resumed", behindSeconds: live.session.behindSeconds() })
   })
   /** Until the session in hand is over, whichever that is. */
   const currentOver: Effect.Effect<void, FluxError.FluxError> = Effect.suspend(() => {
@@ -195,8 +201,7 @@ export const make = (options: {
       }
     })
   const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    const opened = yield* first(scope)
-    wanted.inForce(opened.session.settings())
+    tellApplied(yield* first(scope))
     while (true) {
       const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
       const error = Option.getOrUndefined(Exit.findErrorOption(exit))

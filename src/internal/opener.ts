@@ -51,6 +51,7 @@ export const make = (options: {
     const number = next++
     const live: Live = {
       number,
+      asked: settings,
       up: Deferred.makeUnsafe(),
       over: Deferred.makeUnsafe(),
       session: options.session(settings, number, () => live)

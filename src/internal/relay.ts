@@ -10,6 +10,7 @@ import type { FluxError } from "../FluxError.ts"
 import type { TurnInfo } from "../FluxMessage.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
 import type { Retention } from "./retention.ts"
+import type { Settings } from "./settings.ts"
 import type { OneSession } from "./sessionShape.ts"
 import { changedKeys } from "./settingsChange.ts"
 
@@ -18,6 +19,8 @@ export interface Live {
   /** In the conversation, from 0. */
   readonly number: number
   readonly session: OneSession
+  /** What it was opened with. */
+  readonly asked: Settings
   /** Completes when Flux takes audio; fails when it is over before. */
   readonly up: Deferred.Deferred<void, FluxError>
   /** Completes, or fails, as the session does; what it holds may not be freed yet. */

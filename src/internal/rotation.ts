@@ -97,7 +97,7 @@ export const run = (options: {
     if (!wanted.fits(live)) return yield* discard(live, scope)
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
-    if (relay.current() === live) wanted.inForce(live.session.settings())
+    if (relay.current() === live) wanted.inForce(live.asked)
   })
 
   return Effect.forever(Effect.suspend(() => {

@@ -28,8 +28,8 @@ export interface WantedSettings {
   readonly reconcile: Effect.Effect<boolean>
   /** Whether a session has, or can have, what is wanted. */
   readonly fits: (live: Live) => boolean
-  /** A session has taken these. */
-  readonly inForce: (settings: Settings) => void
+  /** A session has taken these; the names of those that were not in force before. */
+  readonly inForce: (settings: Settings) => ReadonlyArray<string>
   /** They cannot be had: back to those in force. */
   readonly giveUp: (error: FluxError.FluxError) => void
   /** A session could not be opened: whether that was for what was changed, which is given up then. */
@@ -124,7 +124,9 @@ export const make = (options: {
     }),
     fits,
     inForce: (settings) => {
+      const names = changedKeys(inForce, settings)
       inForce = settings
+      return names
     },
     giveUp,
     blame: (error) => {

@@ -259,6 +259,7 @@ describe("settings that the endpoint cannot change while running", () => {
       assert.deepStrictEqual(yield* Fiber.join(update), rotated)
       assert.isTrue(Exit.isSuccess(yield* finish))
       assert.deepStrictEqual((yield* queries).at(-1)?.getAll("keyterm"), ["x"])
+      assert.deepInclude(events.find(({ type }) => type === "SettingsApplied"), { settings: ["keyterm"] })
       heardSoFar(events)
       assert.isAtLeast(turnsOf(events).length, 3)
     })).pipe(Effect.provide(simulated({ script, faults: [{ fault: "reset", at: 2, session: 0 }, { fault: "late-headers", delay: 2000, session: 1 }] }))))

@@ -512,6 +512,18 @@ describe("a call to an endpoint for which the first credentials have expired", (
       assert.deepStrictEqual(asked, ["look", "force"])
     }))
 
+  it.live("is heard to its end where they expire in the middle of it: the next session is signed with others", () =>
+    Effect.gen(function*() {
+      const { asked, provider } = source()
+      const { ended, endings } = yield* transcribe(
+        { fault: "error-frame", code: "ExpiredTokenException", session: 0, turn: 0, after: 0.2 },
+        provider
+      )
+      assert.deepStrictEqual(ended, Exit.succeed("hello there"))
+      assert.deepStrictEqual(endings, ["fault", "flux-closed"])
+      assert.deepStrictEqual(asked, ["look", "force"])
+    }))
+
   it.live("fails where they cannot change", () =>
     Effect.gen(function*() {
       const { ended, endings } = yield* transcribe({ fault: "expired-token-403" }, keysOf(1))
