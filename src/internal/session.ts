@@ -118,6 +118,9 @@ export const make = (options: {
     push: (signal) => !mayTell(signal) || source.push(signal),
     pushLast: (signal) => {
       if (mayTell(signal)) source.pushLast(signal)
+    },
+    latency: (seconds) => {
+      if (tells) source.latency(seconds)
     }
   }
   const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
