@@ -226,6 +226,8 @@ export const make = (options: {
     wanted.stop(error)
     for (const other of opener.lives()) if (!relays.isOver(other)) other.session.scopeClosing()
     yield* Scope.close(scope, exit)
+    // between two sessions none has said so
+    if (scopeClosed) relay.current()?.session.tell({ type: "ReaderStopped", ending: "closed" })
     audio.finish()
     Deferred.doneUnsafe(connected, Exit.fail(error))
     Deferred.doneUnsafe(outcome, exit)
