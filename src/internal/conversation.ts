@@ -213,7 +213,8 @@ export const make = (options: {
     const session = relay.current()?.session
     if (session === undefined) return
     session.tell({ type: "ReaderStopped", ending: "lost" })
-    const [from, to] = [session.reached(), audio.position() / format.sampleRate]
+    // one that has not come to where another one was had still to hear what was told
+    const [from, to] = [Math.max(session.reached(), retention.told()), audio.position() / format.sampleRate]
     if (survival !== undefined && from < to) session.tell({ type: "AudioDropped", from, to })
   }
   const end = Effect.fnUntraced(function*(exit: SessionExit, scope: Scope.Closeable) {
