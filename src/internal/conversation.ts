@@ -285,11 +285,16 @@ export const make = (options: {
       return live.session.status()
     }),
     settings: Effect.sync(() => (survival === undefined ? settings() : wanted.get())),
-    buffered: Effect.sync(() => ({
-      outboxBytes: relay.current()?.session.outboxBytes() ?? audio.bytes(),
-      events: events.size(),
-      behindSeconds: relay.current()?.session.behindSeconds() ?? audio.position() / format.sampleRate
-    })),
+    buffered: Effect.sync(() => {
+      const live = relay.current()
+      // between two sessions nobody reads it
+      const session = live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
+      return {
+        outboxBytes: session?.outboxBytes() ?? audio.bytes(),
+        events: events.size(),
+        behindSeconds: session?.behindSeconds() ?? Math.max(0, audio.position() / format.sampleRate - retention.told())
+      }
+    }),
     reject: (settings, { reason }) =>
       Effect.sync(() => relay.current()?.session.tell({ type: "SettingsRejected", settings, description: reason.message })),
     run: Effect.uninterruptibleMask((restore) =>
