@@ -92,7 +92,8 @@ export const make = (options: {
     feed(next, before)
   }
   const atBoundary = (live: Live): void => {
-    if (options.keeps) audio.keep(Math.floor(needed(live) * sampleRate))
+    const { session } = live
+    if (options.keeps) audio.keep(Math.floor(retention.keepFrom(session.reached(), session.tellsOfIdleAudio()) * sampleRate))
     if (waiting !== undefined && live === current && !live.session.turnOpen()) takeOver(waiting)
   }
 

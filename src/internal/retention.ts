@@ -25,6 +25,8 @@ export interface Retention {
   readonly isOfTurn: (at: number, window: number) => boolean
   /** Audio from here on is needed. `sent` is what was sent so far; a bundle need not tell of audio outside turns. */
   readonly from: (sent: number, tellsOfIdleAudio: boolean) => number
+  /** Audio from here on may be needed: a turn that is noticed next begins before what is needed now. */
+  readonly keepFrom: (sent: number, tellsOfIdleAudio: boolean) => number
   /** Where the next session begins, if audio is kept from `kept` on. */
   readonly begin: (needed: number, kept: number) => Beginning
 }
@@ -51,6 +53,12 @@ export const make = (): Retention => {
     words = []
   }
 
+  const needed: Retention["from"] = (sent, tellsOfIdleAudio) => {
+    if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
+    const idle = Math.max(available, ended, told - idleLead)
+    return tellsOfIdleAudio || ended === 0 ? idle : Math.max(idle, sent - untold)
+  }
+
   return {
     take: (info, turnOpen) => {
       const { audio_window_end: end } = info
@@ -71,10 +79,10 @@ export const make = (): Retention => {
     },
     told: () => told,
     isOfTurn: (at, window) => turnFrom !== undefined && at >= turnFrom && at < turnFrom + window,
-    from: (sent, tellsOfIdleAudio) => {
-      if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
-      const idle = Math.max(available, ended, told - idleLead)
-      return tellsOfIdleAudio || ended === 0 ? idle : Math.max(idle, sent - untold)
+    from: needed,
+    keepFrom: (sent, tellsOfIdleAudio) => {
+      const from = needed(sent, tellsOfIdleAudio)
+      return turnFrom === undefined ? Math.max(available, ended, from - (turnLead - idleLead)) : from
     },
     begin: (needed, kept) => {
       if (kept <= needed) return { from: needed }
