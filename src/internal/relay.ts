@@ -67,8 +67,7 @@ export const make = (options: {
 
   const needed = ({ session }: Live): number => retention.from(session.reached(), session.tellsOfIdleAudio())
   const feed = (next: Live, before: Live): void => {
-    const kept = audio.keptFrom() ?? audio.position()
-    const { from, lostFrom } = retention.begin(needed(before), kept / sampleRate)
+    const { from, lostFrom } = retention.begin(needed(before), audio.goneTo() / sampleRate)
     if (lostFrom !== undefined) {
       next.session.tell({ type: "AudioDropped", from: lostFrom, to: from })
       retention.lost(from)
