@@ -235,7 +235,7 @@ describe("a turn", () => {
     })).pipe(Effect.provide(peers([
       () => onFrame((frame, server) =>
         frame === 70 ? server.fail(lost)
-          : server.say(turnInfo({ event: frame === 60 ? "StartOfTurn" : "Update", transcript: frame >= 60 ? "one" : "", end: (frame + 1) * 0.08 }))),
+          : server.say(turnInfo({ event: frame === 60 ? "StartOfTurn" : "Update", transcript: frame >= 60 ? "one" : "", start: frame >= 60 ? 4.7 : 0, end: (frame + 1) * 0.08 }))),
       () => onFrame((frame, server) =>
         server.say(turnInfo({ event: frame === 25 ? "StartOfTurn" : frame === 70 ? "EndOfTurn" : "Update", transcript: frame >= 25 && frame <= 70 ? "one" : "", end: (frame + 1) * 0.08 })))
     ]))))
