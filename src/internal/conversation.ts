@@ -241,11 +241,14 @@ export const make = (options: {
 
   /** Again on the session that goes on, where one breaks or is replaced. */
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
-    const session = relay.current()?.session
-    if (session === undefined || over) return Deferred.await(outcome)
+    const live = relay.current()
+    if (live === undefined || over) return Deferred.await(outcome)
+    const { session } = live
     // the one that breaks is not the last word on it
     const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
-    const ended = Effect.catchIf(session.endTurn(asked), isRetried, () => Deferred.await(outcome))
+    // one that is no more has not heard what was offered since
+    const isDeaf = relays.isOver(live) || session.isRetired()
+    const ended = isDeaf ? Deferred.await(outcome) : Effect.catchIf(session.endTurn(asked), isRetried, () => Deferred.await(outcome))
     return Effect.raceFirst(ended, Effect.flatMap(relay.changed, () => endTurn(asked)))
   })
   const endAudio = (): void => {

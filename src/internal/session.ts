@@ -497,6 +497,7 @@ export const make = (options: {
       watchdog.turnOpen(false)
       changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
     },
+    isRetired: () => retired,
     tell: (signal) => source.pushLast({ ...signal, at: now() }),
     obstacles: (settings) => changes.obstacles(settings),
     change: (next) =>
