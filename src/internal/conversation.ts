@@ -166,7 +166,8 @@ export const make = (options: {
     reconnecting = false
     const session = relay.current()?.session
     if (session === undefined) return
-    wanted.inForce(session.settings())
+    const applied = wanted.inForce(session.settings())
+    if (applied.length > 0) session.tell({ type: "SettingsApplied", settings: applied })
     session.tell({ type: "Resumed", behindSeconds: session.behindSeconds() })
   })
   /** Until the session in hand is over, whichever that is. */

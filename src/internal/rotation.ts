@@ -69,11 +69,11 @@ export const run = (options: {
   })
 
   const once = Effect.fnUntraced(function*(old: Live) {
+    const isWanted = yield* wanted.reconcile
     const age = Duration.toMillis(old.session.settings().maxSessionAge)
     const born = old.session.acceptedAt() ?? now()
     const due = born + age * (1 - jitter + 2 * jitter * options.random())
     const last = born + age * reserve
-    const isWanted = yield* wanted.reconcile
     if (!isWanted) {
       yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
       if (now() < due) return

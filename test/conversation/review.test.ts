@@ -93,13 +93,15 @@ describe("an update", () => {
     JSON.stringify({ type: "ConfigureSuccess", request_id: requestId, sequence_id: 1, thresholds: { eot_threshold: eot, eot_timeout_ms: 5000 }, keyterms, language_hints: [] })
   const refusal = JSON.stringify({ type: "ConfigureFailure", request_id: requestId, sequence_id: 1 })
   /** A turn is open; Configure is answered a while later. */
-  const answering = (answer: string, after: number) => (): FakeTransport.Peer => {
+  const answering = (answer: string | ((asked: string) => string), after: number) => (): FakeTransport.Peer => {
     let frame = 0
     return {
       opened: (server) => server.say(connected),
       received: ({ bytes, dataType }, server) => {
         if (dataType === "BINARY") return server.say(turnInfo({ event: frame++ === 0 ? "StartOfTurn" : "Update", transcript: "one", end: frame * 0.08 }))
-        return new TextDecoder().decode(bytes).includes("Configure") ? Effect.asVoid(Effect.forkDetach(Effect.delay(server.say(answer), after))) : server.end
+        const text = new TextDecoder().decode(bytes)
+        const said = typeof answer === "string" ? answer : answer(text)
+        return text.includes("Configure") ? Effect.asVoid(Effect.forkDetach(Effect.delay(server.say(said), after))) : server.end
       }
     }
   }
@@ -152,7 +154,7 @@ describe("an update", () => {
       assert.deepInclude(yield* conversation.settings, { tag: ["a"], keyterm: ["b"], eotThreshold: 0.8 })
     })).pipe(Effect.provide(peers([
       () => onFrame((frame, server) => frame === 5 ? server.fail(lost) : Effect.void),
-      () => ({ ...answering(success(["b"]), 1000)(), accept: Effect.sleep(1000) })
+      () => ({ ...answering((asked) => success(["b"], asked.includes("eot_threshold") ? 0.8 : 0.7), 1000)(), accept: Effect.sleep(1000) })
     ], "hosted-2026-09"))))
 
   it.effect("that comes with a reconnect is told as SettingsApplied", () =>
