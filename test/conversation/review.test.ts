@@ -114,7 +114,7 @@ describe("an update", () => {
       const second = yield* start(conversation.update({ tag: ["t"] }))
       yield* speak(30)
       assert.isTrue(Exit.isFailure(yield* Fiber.join(first)))
-      assert.deepStrictEqual<unknown>(yield* Fiber.join(second), Exit.succeed("rotated"))
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(second)))
       assert.deepStrictEqual((yield* conversation.settings).tag, ["t"])
       assert.deepStrictEqual((yield* queries).at(-1)?.getAll("tag"), ["t"])
     })).pipe(Effect.provide(peers([answering(refusal, 500), answering(success([]), 0)], "hosted-2026-09"))))
