@@ -202,6 +202,12 @@ export const make = (options: {
       const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
       const error = Option.getOrUndefined(Exit.findErrorOption(exit))
       if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
+      const next = relay.current()
+      // another one may have taken over in the moment in which this one broke
+      if (tooOld === undefined && next !== undefined && !relays.isOver(next)) {
+        wanted.inForce(next.session.settings())
+        continue
+      }
       yield* recover(error, scope, survival)
     }
   })

@@ -41,6 +41,14 @@ export const run = (options: {
 }): Effect.Effect<never, FluxError.FluxError> => {
   const { now, opener, relay, scope, wanted } = options
 
+  /** The one that is opened, until it waits: whoever is interrupted here must not leave it behind, up and unwatched. */
+  let coming: Live | undefined
+  const letGo: Effect.Effect<void> = Effect.suspend(() => {
+    const live = coming
+    coming = undefined
+    return live === undefined ? Effect.void : discard(live, scope)
+  })
+
   /** A session with the settings that are wanted now, at most until some time. */
   const next = (until: number): Effect.Effect<Live, FluxError.FluxError> => {
     const settings = wanted.get()
@@ -48,7 +56,9 @@ export const run = (options: {
       permits: options.permits,
       budget: budgets.make({ now, random: options.random }),
       settings: () => settings,
-      prepare: () => {},
+      prepare: (live) => {
+        coming = live
+      },
       onFailure: () => false,
       onRetry: () => {},
       until: Effect.never
@@ -60,6 +70,7 @@ export const run = (options: {
   /** Until the one that waits has taken over, or is over, or the old one has to go. */
   const waited = Effect.fnUntraced(function*(live: Live, last: number) {
     const taken = relay.changed
+    coming = undefined
     relay.wait(live)
     if (!relay.isWaiting(live)) return
     yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
@@ -88,22 +99,24 @@ export const run = (options: {
     }
     const opened = yield* Effect.result(next(isWanted ? Number.POSITIVE_INFINITY : last))
     if (Result.isFailure(opened)) {
+      yield* letGo
       if (isWanted) return wanted.giveUp(opened.failure)
       // the session in hand is as good as any, as long as it lives
       return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
     }
     const live = opened.success
     // what was wanted meanwhile needs yet another one
-    if (!wanted.fits(live)) return yield* discard(live, scope)
+    if (!wanted.fits(live)) return yield* letGo
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
     if (relay.current() === live) wanted.inForce(live.session.settings())
   })
 
-  return Effect.forever(Effect.suspend(() => {
+  const all = Effect.forever(Effect.suspend(() => {
     const old = relay.current()
     return old === undefined ? Effect.never : once(old)
   }))
+  return Effect.ensuring(all, letGo)
 }
 
 const tooOld = (): FluxError.FluxError =>
