@@ -19,6 +19,8 @@ import type { WantedSettings } from "./wantedSettings.ts"
 /** A turn that goes on is carried over when its session is so much older than it should be. */
 const reserve = 1.16
 const jitter = 0.1
+/** The same where the one that was to follow broke while it waited, at first; it doubles. */
+const firstPause = 100
 /** How long to wait where no session could be had in the place of one that grows old, ms. */
 const patience = 10_000
 
@@ -48,6 +50,9 @@ export const run = (options: {
     coming = undefined
     return live === undefined ? Effect.void : discard(live, scope)
   })
+
+  /** How many in a row broke while they waited. */
+  let broken = 0
 
   /** A session with the settings that are wanted now, at most until some time. */
   const next = (until: number): Effect.Effect<Live, FluxError.FluxError> => {
@@ -109,7 +114,13 @@ export const run = (options: {
     if (!wanted.fits(live)) return yield* letGo
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
-    if (relay.current() === live) wanted.inForce(live.session.settings())
+    if (relay.current() === live) {
+      broken = 0
+      wanted.inForce(live.session.settings())
+    } else if (isOver(live)) {
+      // an endpoint may throttle after Connected, and then every one of them
+      yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
+    }
   })
 
   const all = Effect.forever(Effect.suspend(() => {
