@@ -80,6 +80,7 @@ export const make = (options: {
       next.session.tell({ type: "AudioDropped", from: lostFrom, to: from })
       retention.lost(from)
     }
+    retention.carried()
     enter(next, () => next.session.feed(Math.floor(from * sampleRate), retention.told()))
   }
   const takeOver = (next: Live): void => {

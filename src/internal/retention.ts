@@ -15,6 +15,8 @@ export interface Beginning {
 export interface Retention {
   /** Flux has told of audio; whether a turn is open after it. */
   readonly take: (info: TurnInfo, turnOpen: boolean) => void
+  /** Another session tells from now on, and counts its turns anew. */
+  readonly carried: () => void
   /** The open turn was given up. */
   readonly closed: () => void
   /** Audio before this is not to be had any more. */
@@ -45,11 +47,14 @@ export const make = (): Retention => {
   let ended = 0
   let available = 0
   let turnFrom: number | undefined
+  /** Flux's number of the open turn, once the session that tells has opened it. */
+  let index: number | undefined
   let words: ReadonlyArray<Word> = []
 
   const close = (): void => {
     ended = told
     turnFrom = undefined
+    index = undefined
     words = []
   }
 
@@ -62,6 +67,8 @@ export const make = (): Retention => {
   return {
     take: (info, turnOpen) => {
       const { audio_window_end: end } = info
+      // Flux went on to another turn and never ended this one: it is over where Flux told of it last
+      if (turnOpen && index !== undefined && info.turn_index !== index) close()
       const isBehind = end < told
       // another session may end a turn before the place that the one before it told of
       told = info.event === "EndOfTurn" ? end : Math.max(told, end)
@@ -70,8 +77,12 @@ export const make = (): Retention => {
       }
       if (!turnOpen) return
       turnFrom ??= end - turnLead
+      index = info.turn_index
       // one that hears the turn again does not know all of it yet
       if (info.words.length > 0 && !isBehind) words = info.words
+    },
+    carried: () => {
+      index = undefined
     },
     closed: close,
     lost: (until) => {

@@ -253,12 +253,25 @@ describe("a turn", () => {
           : frame === 70 ? server.say(turnInfo({ event: "StartOfTurn", turn: 1, transcript: "two", start: 4, end: 5.68 }))
           : frame === 75 ? server.fail(lost) : Effect.void),
       () => {
-        // hears from some place on: at the start, or from 2 s before the second turn
-        return onFrame((frame, server) =>
-          frame === 12 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04 }))
-            : frame === 40 ? server.say(turnInfo({ event: "EndOfTurn", transcript: "one", end: 3.28 }))
-            : frame === 71 ? server.say(turnInfo({ event: "StartOfTurn", turn: 1, transcript: "two", start: 4, end: 5.68 }))
-            : frame === 90 ? server.say(turnInfo({ event: "EndOfTurn", turn: 1, transcript: "two", start: 4, end: 7.28 })) : Effect.void)
+        // a frame of the call is told by its stamps, wherever this session begins
+        let first: number | undefined
+        let turn = -1
+        const told = [[12, "StartOfTurn", "one"], [40, "EndOfTurn", "one"], [70, "StartOfTurn", "two"], [90, "EndOfTurn", "two"]] as const
+        return {
+          opened: (server) => server.say(connected),
+          received: ({ bytes, dataType }, server) => {
+            if (dataType === "UTF8") return server.end
+            const reader = Stamp.reader()
+            reader.push(bytes)
+            const at = reader.ranges()[0]
+            if (at === undefined) return Effect.void
+            first ??= at.from
+            return Effect.forEach(told.filter(([frame]) => Math.floor((at.to - 1) / 1280) === frame), ([, event, transcript]) => {
+              if (event === "StartOfTurn") turn += 1
+              return turn < 0 ? Effect.void : server.say(turnInfo({ event, turn, transcript, start: 0.08, end: (at.to - (first ?? 0)) / rate }))
+            }, { discard: true })
+          }
+        }
       }
     ]))))
 
