@@ -246,13 +246,13 @@ export const make = (options: {
 
   // --- what it can be asked
 
+  /** The one that breaks is not the last word on it. */
+  const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
   /** Again on the session that goes on, where one breaks or is replaced. */
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
     const live = relay.current()
     if (live === undefined || over) return Deferred.await(outcome)
     const { session } = live
-    // the one that breaks is not the last word on it
-    const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
     // one that is no more has not heard what was offered since
     const isDeaf = relays.isOver(live) || session.isRetired()
     const ended = isDeaf ? Deferred.await(outcome) : Effect.catchIf(session.endTurn(asked), isRetried, () => Deferred.await(outcome))
