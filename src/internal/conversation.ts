@@ -206,6 +206,12 @@ export const make = (options: {
       const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
       const error = Option.getOrUndefined(Exit.findErrorOption(exit))
       if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
+      const next = relay.current()
+      // another one may have taken over in the moment in which this one broke
+      if (tooOld === undefined && next !== undefined && !relays.isOver(next)) {
+        wanted.inForce(next.session.settings())
+        continue
+      }
       yield* recover(error, scope, survival)
     }
   })
@@ -218,7 +224,8 @@ export const make = (options: {
     const session = relay.current()?.session
     if (session === undefined) return
     session.tell({ type: "ReaderStopped", ending: "lost" })
-    const [from, to] = [session.reached(), audio.position() / format.sampleRate]
+    // one that has not come to where another one was had still to hear what was told
+    const [from, to] = [Math.max(session.reached(), retention.told()), audio.position() / format.sampleRate]
     if (survival !== undefined && from < to) session.tell({ type: "AudioDropped", from, to })
   }
   const end = Effect.fnUntraced(function*(exit: SessionExit, scope: Scope.Closeable) {
@@ -231,6 +238,8 @@ export const make = (options: {
     wanted.stop(error)
     for (const other of opener.lives()) if (!relays.isOver(other)) other.session.scopeClosing()
     yield* Scope.close(scope, exit)
+    // between two sessions none has said so
+    if (scopeClosed) relay.current()?.session.tell({ type: "ReaderStopped", ending: "closed" })
     audio.finish()
     Deferred.doneUnsafe(connected, Exit.fail(error))
     Deferred.doneUnsafe(outcome, exit)
@@ -241,14 +250,16 @@ export const make = (options: {
 
   // --- what it can be asked
 
+  /** The one that breaks is not the last word on it. */
+  const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
   /** Again on the session that goes on, where one breaks or is replaced. */
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
-    const session = relay.current()?.session
-    if (session === undefined || over) return Deferred.await(outcome)
-    // a session that breaks is not the last word on it
-    const ended = survival === undefined
-      ? session.endTurn(asked)
-      : Effect.catchIf(session.endTurn(asked), ({ isRetryable }) => isRetryable, () => Deferred.await(outcome))
+    const live = relay.current()
+    if (live === undefined || over) return Deferred.await(outcome)
+    const { session } = live
+    // one that is no more has not heard what was offered since
+    const isDeaf = relays.isOver(live) || session.isRetired()
+    const ended = isDeaf ? Deferred.await(outcome) : Effect.catchIf(session.endTurn(asked), isRetried, () => Deferred.await(outcome))
     return Effect.raceFirst(ended, Effect.flatMap(relay.changed, () => endTurn(asked)))
   })
   const endAudio = (): void => {
@@ -288,11 +299,16 @@ export const make = (options: {
       return live.session.status()
     }),
     settings: Effect.sync(() => (survival === undefined ? settings() : wanted.get())),
-    buffered: Effect.sync(() => ({
-      outboxBytes: relay.current()?.session.outboxBytes() ?? audio.bytes(),
-      events: events.size(),
-      behindSeconds: relay.current()?.session.behindSeconds() ?? audio.position() / format.sampleRate
-    })),
+    buffered: Effect.sync(() => {
+      const live = relay.current()
+      // between two sessions nobody reads it
+      const session = live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
+      return {
+        outboxBytes: session?.outboxBytes() ?? audio.bytes(),
+        events: events.size(),
+        behindSeconds: session?.behindSeconds() ?? Math.max(0, audio.position() / format.sampleRate - retention.told())
+      }
+    }),
     reject: (settings, { reason }) =>
       Effect.sync(() => relay.current()?.session.tell({ type: "SettingsRejected", settings, description: reason.message })),
     run: Effect.uninterruptibleMask((restore) =>

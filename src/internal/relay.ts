@@ -69,19 +69,22 @@ export const make = (options: {
   if (options.keeps) audio.keep(0)
 
   const needed = ({ session }: Live): number => retention.from(session.reached(), session.tellsOfIdleAudio())
+  const enter = (next: Live, begin: () => void): void => {
+    current = next
+    const moved = changed
+    changed = Deferred.makeUnsafe()
+    begin()
+    // last, as whoever waits goes on right here
+    Deferred.doneUnsafe(moved, Exit.void)
+  }
   const feed = (next: Live, before: Live): void => {
-    const kept = audio.keptFrom() ?? audio.position()
-    const { from, lostFrom } = retention.begin(needed(before), kept / sampleRate)
+    const { from, lostFrom } = retention.begin(needed(before), audio.goneTo() / sampleRate)
     if (lostFrom !== undefined) {
       next.session.tell({ type: "AudioDropped", from: lostFrom, to: from })
       retention.lost(from)
     }
-    current = next
-    const moved = changed
-    changed = Deferred.makeUnsafe()
-    next.session.feed(Math.floor(from * sampleRate), retention.told())
-    // last, as whoever waits goes on right here
-    Deferred.doneUnsafe(moved, Exit.void)
+    retention.carried()
+    enter(next, () => next.session.feed(Math.floor(from * sampleRate), retention.told()))
   }
   const takeOver = (next: Live): void => {
     const before = current
@@ -95,16 +98,14 @@ export const make = (options: {
     feed(next, before)
   }
   const atBoundary = (live: Live): void => {
-    if (options.keeps) audio.keep(Math.floor(needed(live) * sampleRate))
+    const { session } = live
+    if (options.keeps) audio.keep(Math.floor(retention.keepFrom(session.reached(), session.tellsOfIdleAudio()) * sampleRate))
     if (waiting !== undefined && live === current && !live.session.turnOpen()) takeOver(waiting)
   }
 
   return {
     current: () => current,
-    begin: (first) => {
-      current = first
-      first.session.feed(0)
-    },
+    begin: (first) => enter(first, () => first.session.feed(0)),
     resume: (next) => {
       if (current !== undefined) feed(next, current)
     },

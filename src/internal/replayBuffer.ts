@@ -80,8 +80,8 @@ export interface ReplayBuffer {
   readonly reader: (onChange: () => void, from?: number) => Reader
   /** Audio from this sample on is kept when it has been read, within the bounds; before, none is. */
   readonly keep: (from: number) => void
-  /** The first sample that can be read again; undefined where there is none. */
-  readonly keptFrom: () => number | undefined
+  /** Up to this sample audio is gone that somebody has read: what is not there after it was muted, or dropped and told. */
+  readonly goneTo: () => number
   /** Ranges that were dropped since the last call, in order of their place. */
   readonly takeDropped: () => ReadonlyArray<Range>
   /** Samples offered so far, muted and dropped ones included. */
@@ -128,6 +128,7 @@ export const make = (options: {
   let kept = 0
   let waiting = 0
   let keepFrom = Number.POSITIVE_INFINITY
+  let goneTo = 0
   const readers = new Set<Place>()
   /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
   let offset = 0
@@ -165,6 +166,7 @@ export const make = (options: {
       if (frame !== undefined) {
         if (endOf(frame) > keepFrom && kept <= bound) break
         kept -= frame.bytes.length
+        goneTo = endOf(frame)
         frames[first - base] = undefined
       }
       first++
@@ -413,13 +415,7 @@ export const make = (options: {
       keepFrom = from
       forget()
     },
-    keptFrom: () => {
-      for (let place = first; place < endPlace(); place++) {
-        const frame = frameAt(place)
-        if (frame !== undefined) return frame.position
-      }
-      return undefined
-    },
+    goneTo: () => goneTo,
     takeDropped: () => {
       const ranges = dropped
       if (ranges.length === 0) return ranges

@@ -15,6 +15,8 @@ export interface Beginning {
 export interface Retention {
   /** Flux has told of audio; whether a turn is open after it. */
   readonly take: (info: TurnInfo, turnOpen: boolean) => void
+  /** Another session tells from now on, and counts its turns anew. */
+  readonly carried: () => void
   /** The open turn was given up. */
   readonly closed: () => void
   /** Audio before this is not to be had any more. */
@@ -25,6 +27,8 @@ export interface Retention {
   readonly isOfTurn: (at: number, window: number) => boolean
   /** Audio from here on is needed. `sent` is what was sent so far; a bundle need not tell of audio outside turns. */
   readonly from: (sent: number, tellsOfIdleAudio: boolean) => number
+  /** Audio from here on may be needed: a turn that is noticed next begins before what is needed now. */
+  readonly keepFrom: (sent: number, tellsOfIdleAudio: boolean) => number
   /** Where the next session begins, if audio is kept from `kept` on. */
   readonly begin: (needed: number, kept: number) => Beginning
 }
@@ -43,17 +47,28 @@ export const make = (): Retention => {
   let ended = 0
   let available = 0
   let turnFrom: number | undefined
+  /** Flux's number of the open turn, once the session that tells has opened it. */
+  let index: number | undefined
   let words: ReadonlyArray<Word> = []
 
   const close = (): void => {
     ended = told
     turnFrom = undefined
+    index = undefined
     words = []
+  }
+
+  const needed: Retention["from"] = (sent, tellsOfIdleAudio) => {
+    if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
+    const idle = Math.max(available, ended, told - idleLead)
+    return tellsOfIdleAudio || ended === 0 ? idle : Math.max(idle, sent - untold)
   }
 
   return {
     take: (info, turnOpen) => {
       const { audio_window_end: end } = info
+      // Flux went on to another turn and never ended this one: it is over where Flux told of it last
+      if (turnOpen && index !== undefined && info.turn_index !== index) close()
       const isBehind = end < told
       // another session may end a turn before the place that the one before it told of
       told = info.event === "EndOfTurn" ? end : Math.max(told, end)
@@ -62,8 +77,12 @@ export const make = (): Retention => {
       }
       if (!turnOpen) return
       turnFrom ??= end - turnLead
-      // one that hears the turn again does not know all of it yet
-      if (info.words.length > 0 && !isBehind) words = info.words
+      index = info.turn_index
+      // one that hears the turn again does not know all of it yet, and one that began in its middle never will
+      if (info.words.length > 0 && !isBehind) words = [...wordsBefore(words, info.words[0]), ...info.words]
+    },
+    carried: () => {
+      index = undefined
     },
     closed: close,
     lost: (until) => {
@@ -71,10 +90,10 @@ export const make = (): Retention => {
     },
     told: () => told,
     isOfTurn: (at, window) => turnFrom !== undefined && at >= turnFrom && at < turnFrom + window,
-    from: (sent, tellsOfIdleAudio) => {
-      if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
-      const idle = Math.max(available, ended, told - idleLead)
-      return tellsOfIdleAudio || ended === 0 ? idle : Math.max(idle, sent - untold)
+    from: needed,
+    keepFrom: (sent, tellsOfIdleAudio) => {
+      const from = needed(sent, tellsOfIdleAudio)
+      return turnFrom === undefined ? Math.max(available, ended, from - (turnLead - idleLead)) : from
     },
     begin: (needed, kept) => {
       if (kept <= needed) return { from: needed }
@@ -85,6 +104,9 @@ export const make = (): Retention => {
     }
   }
 }
+
+const wordsBefore = (words: ReadonlyArray<Word>, next: Word | undefined): ReadonlyArray<Word> =>
+  words.filter(({ end }) => end != null && next?.start != null && end <= next.start)
 
 /** Between two words, at some second or later: a word that is cut would be heard as another one. */
 const gapAfter = (words: ReadonlyArray<Word>, seconds: number): number => {

@@ -19,6 +19,8 @@ import type { WantedSettings } from "./wantedSettings.ts"
 /** A turn that goes on is carried over when its session is so much older than it should be. */
 const reserve = 1.16
 const jitter = 0.1
+/** The same where the one that was to follow broke while it waited, at first; it doubles. */
+const firstPause = 100
 /** How long to wait where no session could be had in the place of one that grows old, ms. */
 const patience = 10_000
 
@@ -41,6 +43,17 @@ export const run = (options: {
 }): Effect.Effect<never, FluxError.FluxError> => {
   const { now, opener, relay, scope, wanted } = options
 
+  /** The one that is opened, until it waits: whoever is interrupted here must not leave it behind, up and unwatched. */
+  let coming: Live | undefined
+  const letGo: Effect.Effect<void> = Effect.suspend(() => {
+    const live = coming
+    coming = undefined
+    return live === undefined ? Effect.void : discard(live, scope)
+  })
+
+  /** How many in a row broke while they waited. */
+  let broken = 0
+
   /** A session with the settings that are wanted now, at most until some time. */
   const next = (until: number): Effect.Effect<Live, FluxError.FluxError> => {
     const settings = wanted.get()
@@ -48,7 +61,9 @@ export const run = (options: {
       permits: options.permits,
       budget: budgets.make({ now, random: options.random }),
       settings: () => settings,
-      prepare: () => {},
+      prepare: (live) => {
+        coming = live
+      },
       onFailure: () => false,
       onRetry: () => {},
       until: Effect.never
@@ -60,6 +75,7 @@ export const run = (options: {
   /** Until the one that waits has taken over, or is over, or the old one has to go. */
   const waited = Effect.fnUntraced(function*(live: Live, last: number) {
     const taken = relay.changed
+    coming = undefined
     relay.wait(live)
     if (!relay.isWaiting(live)) return
     yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
@@ -69,11 +85,11 @@ export const run = (options: {
   })
 
   const once = Effect.fnUntraced(function*(old: Live) {
+    const isWanted = yield* wanted.reconcile
     const age = Duration.toMillis(old.session.settings().maxSessionAge)
     const born = old.session.acceptedAt() ?? now()
     const due = born + age * (1 - jitter + 2 * jitter * options.random())
     const last = born + age * reserve
-    const isWanted = yield* wanted.reconcile
     if (!isWanted) {
       yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
       if (now() < due) return
@@ -88,22 +104,30 @@ export const run = (options: {
     }
     const opened = yield* Effect.result(next(isWanted ? Number.POSITIVE_INFINITY : last))
     if (Result.isFailure(opened)) {
+      yield* letGo
       if (isWanted) return wanted.giveUp(opened.failure)
       // the session in hand is as good as any, as long as it lives
       return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
     }
     const live = opened.success
     // what was wanted meanwhile needs yet another one
-    if (!wanted.fits(live)) return yield* discard(live, scope)
+    if (!wanted.fits(live)) return yield* letGo
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
-    if (relay.current() === live) wanted.inForce(live.asked)
+    if (relay.current() === live) {
+      broken = 0
+      wanted.inForce(live.asked)
+    } else if (isOver(live)) {
+      // an endpoint may throttle after Connected, and then every one of them
+      yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
+    }
   })
 
-  return Effect.forever(Effect.suspend(() => {
+  const all = Effect.forever(Effect.suspend(() => {
     const old = relay.current()
     return old === undefined ? Effect.never : once(old)
   }))
+  return Effect.ensuring(all, letGo)
 }
 
 const tooOld = (): FluxError.FluxError =>

@@ -118,6 +118,9 @@ export const make = (options: {
     push: (signal) => !mayTell(signal) || source.push(signal),
     pushLast: (signal) => {
       if (mayTell(signal)) source.pushLast(signal)
+    },
+    latency: (seconds) => {
+      if (tells) source.latency(seconds)
     }
   }
   const emit = (signal: signals.Signal): Effect.Effect<void, FluxError.FluxError> =>
@@ -494,6 +497,7 @@ export const make = (options: {
       watchdog.turnOpen(false)
       changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
     },
+    isRetired: () => retired,
     tell: (signal) => source.pushLast({ ...signal, at: now() }),
     obstacles: (settings) => changes.obstacles(settings),
     change: (next) =>

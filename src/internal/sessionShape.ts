@@ -86,6 +86,7 @@ export interface OneSession {
   readonly feed: (from: number, until?: number) => void
   /** Another one does: it says CloseStream, and what it goes on to say is not told. */
   readonly retire: () => void
+  readonly isRetired: () => boolean
   /** Tells the conversation's application. */
   readonly tell: (signal: Untimed) => void
   readonly obstacles: (settings: FluxSettings.Settings) => Obstacles

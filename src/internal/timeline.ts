@@ -40,7 +40,8 @@ export interface Timeline {
 interface Segment {
   readonly from: number
   to: number
-  readonly position: number
+  /** Undefined before all audio of the caller, where it is not known yet with which the session begins. */
+  readonly position: number | undefined
   readonly wide: boolean
 }
 
@@ -63,9 +64,10 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
   /** Where the caller's audio has come to, once there is any. */
   let reached: number | undefined
 
-  const add = (count: number, position: number, wide: boolean, now: number): void => {
+  const positionOf = ({ position }: Segment): number => position ?? begin()
+  const add = (count: number, position: number | undefined, wide: boolean, now: number): void => {
     const last = segments.at(-1)
-    const goesOn = last !== undefined && last.wide === wide && position === (wide ? last.position + last.to - last.from : last.position)
+    const goesOn = last !== undefined && last.wide === wide && position === (wide ? positionOf(last) + last.to - last.from : last.position)
     samples += count
     if (goesOn) last.to = samples
     else segments.push({ from: samples - count, to: samples, position, wide })
@@ -93,7 +95,7 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     // a server that tells of more than was sent is taken at its word
     const beyond = Math.max(0, sample - samples)
     const inside = Math.min(Math.max(sample, segment.from), segment.to) - segment.from
-    return segment.position + (segment.wide ? inside : 0) + beyond
+    return positionOf(segment) + (segment.wide ? inside : 0) + beyond
   }
 
   return {
@@ -102,7 +104,7 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
       offeredSamples += count
       reached = position + count
     },
-    injected: (count, now) => add(count, reached ?? begin(), false, now),
+    injected: (count, now) => add(count, reached, false, now),
     seconds: () => samples / sampleRate,
     reached: () => (reached ?? begin()) / sampleRate,
     usage: (before = Number.POSITIVE_INFINITY) => {

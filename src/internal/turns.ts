@@ -220,7 +220,7 @@ export const make = (options: TurnOptions): Turns => {
     if (open === undefined) return
     const { latest } = open
     const words = latest.words.filter((word) => word.end != null && word.end <= from + tolerance)
-    const transcript = words.length === latest.words.length ? latest.transcript : words.map(({ word }) => word).join(" ")
+    const transcript = words.length > 0 && words.length === latest.words.length ? latest.transcript : words.map(({ word }) => word).join(" ")
     open.before = { words, transcript, audio_window_start: latest.audio_window_start }
     open.until = until
     open.received = undefined

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type { Settings } from "../FluxSettings.ts"
 import { isOver, type Live } from "./relay.ts"
+import { Settings as Fields } from "./settings.ts"
 import { type Change, changedKeys } from "./settingsChange.ts"
 
 /** How they came into force: by the session in hand, or by another one. */
@@ -30,7 +31,7 @@ export interface WantedSettings {
   readonly fits: (live: Live) => boolean
   /** A session has taken these; the names of those that were not in force before. */
   readonly inForce: (settings: Settings) => ReadonlyArray<string>
-  /** They cannot be had: back to those in force. */
+  /** They cannot be had: back to those of the session in hand. */
   readonly giveUp: (error: FluxError.FluxError) => void
   /** A session could not be opened: whether that was for what was changed, which is given up then. */
   readonly blame: (error: FluxError.FluxError) => boolean
@@ -53,10 +54,10 @@ export const make = (options: {
   let stopped: FluxError.FluxError | undefined
   const asked = Latch.makeUnsafe(false)
 
-  const settle = (exit: Exit.Exit<How, FluxError.FluxError>): void => {
-    const all = waiters
-    waiters = []
-    for (const waiter of all) Deferred.doneUnsafe(waiter, exit)
+  const settle = (exit: Exit.Exit<How, FluxError.FluxError>, count = waiters.length): void => {
+    const those = waiters.slice(0, count)
+    waiters = waiters.slice(count)
+    for (const waiter of those) Deferred.doneUnsafe(waiter, exit)
   }
   const ask: Effect.Effect<How, FluxError.FluxError> = Effect.suspend(() => {
     if (stopped !== undefined) return Effect.fail(stopped)
@@ -69,22 +70,24 @@ export const make = (options: {
     const { configure, session } = live.session.obstacles(wanted)
     return configure.length === 0 && session.length === 0
   }
-  const giveUp = (error: FluxError.FluxError): void => {
-    const names = changedKeys(inForce, wanted)
-    wanted = inForce
+  const giveUp = (error: FluxError.FluxError, back: Settings): void => {
+    const names = changedKeys(back, wanted)
+    wanted = back
     if (names.length > 0) current()?.session.tell({ type: "SettingsRejected", settings: names, description: error.reason.message })
     settle(Exit.fail(error))
   }
   /** By the session in hand; where that is over the next one can have them. */
-  const configure = (live: Live, next: Settings): Effect.Effect<How, FluxError.FluxError> =>
+  const configure = (live: Live, before: Settings, next: Settings): Effect.Effect<How, FluxError.FluxError> =>
     Effect.matchEffect(live.session.change(() => Result.succeed(next)), {
       onSuccess: () => {
         if (live === current()) inForce = live.session.settings()
+        // they may be about when another session is due
+        asked.openUnsafe()
         return Effect.succeed("configured" as const)
       },
       onFailure: (error) => {
         if (live !== current() || isOver(live)) return ask
-        wanted = live.session.settings()
+        wanted = restored(wanted, changedKeys(before, next), live.session.settings())
         return Effect.fail(error)
       }
     })
@@ -99,9 +102,10 @@ export const make = (options: {
         const next = made.success
         const fixed = changedKeys(wanted, next).filter((key) => key === "encoding" || key === "sampleRate")
         if (fixed.length > 0) return Effect.fail(unsupported(fixed))
+        const before = wanted
         wanted = next
         const live = current()
-        return live !== undefined && fits(live) && waiters.length === 0 ? configure(live, next) : ask
+        return live !== undefined && fits(live) && waiters.length === 0 ? configure(live, before, next) : ask
       }),
     asked: asked.await,
     reconcile: Effect.suspend(() => {
@@ -113,12 +117,14 @@ export const make = (options: {
         return Effect.succeed(false)
       }
       if (!fits(live)) return Effect.succeed(true)
-      return Effect.map(Effect.exit(live.session.change(() => Result.succeed(wanted))), (exit) => {
+      const [before, next, those] = [live.session.settings(), wanted, waiters.length]
+      return Effect.map(Effect.exit(live.session.change(() => Result.succeed(next))), (exit) => {
         if (live !== current() || isOver(live)) return false
         const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-        wanted = live.session.settings()
-        inForce = wanted
-        settle(error === undefined ? Exit.succeed("configured") : Exit.fail(error))
+        inForce = live.session.settings()
+        if (error !== undefined) wanted = restored(wanted, changedKeys(before, next), inForce)
+        // what was asked for since then is still to come
+        settle(error === undefined ? Exit.succeed("configured") : Exit.fail(error), those)
         return false
       })
     }),
@@ -128,10 +134,10 @@ export const make = (options: {
       inForce = settings
       return names
     },
-    giveUp,
+    giveUp: (error) => giveUp(error, current()?.session.settings() ?? inForce),
     blame: (error) => {
       if (changedKeys(inForce, wanted).length === 0 || !mayBeAboutSettings(error)) return false
-      giveUp(error)
+      giveUp(error, inForce)
       return true
     },
     stop: (error) => {
@@ -140,6 +146,19 @@ export const make = (options: {
     }
   }
 }
+
+/** Settings in which some are what they are in others. */
+const restored = (settings: Settings, names: ReadonlyArray<string>, from: Settings): Settings => {
+  const made: { -readonly [Key in keyof Settings]: Settings[Key] } = { ...settings }
+  const restore = <Key extends keyof Settings>(key: Key): void => {
+    if (key in from) made[key] = from[key]
+    else Reflect.deleteProperty(made, key)
+  }
+  for (const name of names) if (isSetting(name)) restore(name)
+  return made
+}
+
+const isSetting = (name: string): name is keyof Settings => name in Fields.fields
 
 /** What whoever asks for something after the end is told. */
 export const over = (): FluxError.FluxError =>
