@@ -198,6 +198,19 @@ describe("a turn that is longer than what is kept", () => {
       faults: [{ fault: "reset", at: 35.2, session: 0 }]
     }))))
 
+  it.effect("and that breaks twice: the second session knows what the first one heard", () => {
+    // words of two seconds each, so that what is kept begins within one
+    const words = Array.from({ length: 20 }, (_, k) => ({ word: `w${k}`, start: 1 + 2.02 * k, end: 3 + 2.02 * k }))
+    return Effect.gen(function*() {
+      const { events } = yield* listened(call(48), 120)
+      assert.deepStrictEqual(turnsOf(events), [words.map(({ word }) => word).join(" ")])
+      assert.strictEqual(yield* opens, 3)
+    }).pipe(Effect.provide(simulated({
+      script: Script.make({ clock: "stamps", turns: [{ at: 1, words }] }),
+      faults: [{ fault: "reset", at: 30.5, session: 0 }, { fault: "reset", at: 14, session: 1 }]
+    })))
+  })
+
   it.effect("tells what no session has told of and is not kept", () =>
     Effect.gen(function*() {
       const { events } = yield* listened(call(30, { settings: { stallTimeout: "20 seconds" } }), 120)
