@@ -71,11 +71,7 @@ const run = Effect.fnUntraced(function*({ acts, conversations, intensity, minute
   const shown = Option.getOrUndefined(show)
   const plan: soak.Plan = {
     conversations, seconds, seed, intensity, acts,
-    watch: shown === undefined ? undefined : {
-      id: soak.idOf(shown),
-      event: (event) => console.log(Output.json(event)),
-      session: (record) => console.log(Ledger.line(record))
-    },
+    watch: (id) => shown !== undefined && id === soak.idOf(shown) ? printing : undefined,
     onOffered: (more) => {
       offered += more
       return wire && heap.length === 0 && offered >= total / 10 ? measure : Effect.void
@@ -97,6 +93,11 @@ const run = Effect.fnUntraced(function*({ acts, conversations, intensity, minute
   yield* Console.table(Object.fromEntries(Object.entries(rows).map(([name, value]) => [name, { value }])))
   if (wrong.length > 0) return yield* new InvariantBroken({})
 })
+
+const printing: soak.Watch = {
+  event: (event) => console.log(Output.json(event)),
+  session: (record) => console.log(Ledger.line(record))
+}
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10
 

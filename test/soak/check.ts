@@ -87,6 +87,7 @@ const unheard = (
   const unsure: ReadonlyArray<Stretch> = [
     ...[...muted, ...heard.dropped].map(({ from, to }) => ({ from: from - 0.6, to: to + 0.6 })),
     ...ends.map((at) => ({ from: at - near, to: at + near })),
+    ...heard.cut.map((at) => ({ from: at - 0.6, to: at + 0.6 })),
     // what the last session had not told of is lost with the call
     ...(failed ? [{ from: heard.toldUpTo - 0.6, to: Number.POSITIVE_INFINITY }] : [])
   ]

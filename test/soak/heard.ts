@@ -19,6 +19,8 @@ export interface Heard {
   readonly toldUpTo: number
   readonly sessions: number
   readonly turns: number
+  /** Where turns were ended on demand. */
+  readonly cut: ReadonlyArray<number>
   /** Number of the turn that is open. */
   readonly open: number | undefined
   /** How far behind each recovery was, in seconds. */
@@ -40,6 +42,7 @@ export const listener = ({ order, words }: Speech): Listener => {
   const known = new Set<string>()
   const dropped: Array<Stretch> = []
   const behind: Array<number> = []
+  const cut: Array<number> = []
   let doubled = 0
   let toldUpTo = 0
   let sessions = 0
@@ -81,6 +84,7 @@ export const listener = ({ order, words }: Speech): Listener => {
           }
           ended = Math.max(ended, event.audioEnd)
           attempts = 0
+          if (event.trigger === "manual") cut.push(event.audioEnd)
           for (const word of event.transcript.split(" ")) if (word !== "") hear(event.turn, word)
           break
         case "Update":
@@ -104,6 +108,6 @@ export const listener = ({ order, words }: Speech): Listener => {
       }
       toldUpTo = Math.max(toldUpTo, event.audioEnd)
     },
-    heard: () => ({ wrong, words: known, doubled, dropped, toldUpTo, sessions, turns, open, behind })
+    heard: () => ({ wrong, words: known, doubled, dropped, toldUpTo, sessions, turns, cut, open, behind })
   }
 }

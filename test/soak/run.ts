@@ -17,15 +17,14 @@ export interface Plan {
   readonly intensity: number
   /** Whether callers change settings, mute, end turns and pause, too. */
   readonly acts: boolean
-  /** Sees one call: its events, and in the end what the endpoint saw of it. */
-  readonly watch?: Watch | undefined
+  /** Who sees the call with this id, if anyone does. */
+  readonly watch?: ((id: string) => Watch | undefined) | undefined
   /** So many seconds more were offered in a call. */
   readonly onOffered?: ((seconds: number) => Effect.Effect<void>) | undefined
 }
 
-/** Who sees one call. */
+/** Sees a call: its events as they come, and in the end what the endpoint saw of it. */
 export interface Watch {
-  readonly id: string
   readonly event: (event: FluxEvent) => void
   readonly session: (record: SessionRecord) => void
 }
@@ -91,7 +90,7 @@ export const run = Effect.fnUntraced(function*(
       seed: Math.floor(random() * 2 ** 32),
       acts: plan.acts,
       settings: settings(plan, speed, random),
-      watch: plan.watch?.id === id ? plan.watch.event : undefined,
+      watch: plan.watch?.(id)?.event,
       onOffered: plan.onOffered
     }
   })
@@ -100,7 +99,7 @@ export const run = Effect.fnUntraced(function*(
   return outcomes.map((outcome, at): Report => {
     const id = idOf(from + at)
     const sessions = records.filter(({ query }) => query.endsWith(`&tag=${id}`))
-    if (plan.watch?.id === id) for (const record of sessions) plan.watch.session(record)
+    for (const record of sessions) plan.watch?.(id)?.session(record)
     const names = sessions.map(({ faults }) => [...new Set(faults.map(({ fault }) => fault))])
     const { behind, dropped, sessions: connected, turns } = outcome.heard
     return {
@@ -121,5 +120,5 @@ export const run = Effect.fnUntraced(function*(
 
 /** Sessions grow old now and then. */
 const settings = ({ seconds }: Plan, speed: number, random: () => number): FluxSettings.SettingsPatch => ({
-  maxSessionAge: Math.round((1000 * seconds * (1 / 30 + random() / 2)) / speed)
+  maxSessionAge: Math.round((1000 * (Math.min(20, seconds / 6) + (random() * seconds) / 2)) / speed)
 })
