@@ -6,6 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Output from "../src/cli/Output.ts"
 import * as Ledger from "../src/simulator/Ledger.ts"
@@ -60,7 +61,9 @@ const config = {
 type Input = Command.Command.Config.Infer<typeof config>
 
 /** Told already, by the lines above the table. */
-class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("InvariantBroken", {}) {}
+class InvariantBroken extends Schema.TaggedError<InvariantBroken>()("InvariantBroken", {}) {
+  override readonly [Runtime.errorReported] = false
+}
 
 const run = Effect.fnUntraced(function*({ acts, conversations, intensity, minutes, seed, show, speed, wire }: Input) {
   const seconds = minutes * 60
