@@ -101,17 +101,22 @@ export const make = Effect.fnUntraced(function*(transcriber: Transcriber.Transcr
     })
     // 20 to 400 ms
     const chunk = (rate / 50) * (1 + Math.floor(random() * 20))
-    while (position < total) {
-      const samples = Math.min(chunk, total - position)
-      yield* call.send(Stamp.audio(position, samples))
-      position += samples
-      if (onOffered !== undefined) yield* onOffered(samples / rate)
-      yield* pause(samples / rate)
-      yield* act((10 * samples) / rate)
-      yield* unmute
-    }
-    yield* call.finish
+    const speak = Effect.gen(function*() {
+      while (position < total) {
+        const samples = Math.min(chunk, total - position)
+        yield* call.send(Stamp.audio(position, samples))
+        position += samples
+        if (onOffered !== undefined) yield* onOffered(samples / rate)
+        yield* pause(samples / rate)
+        yield* act((10 * samples) / rate)
+        yield* unmute
+      }
+      yield* call.finish
+    })
+    // a call that fails has its last words to say all the same, and its events fail, too
+    const spoken = yield* Effect.exit(speak)
     yield* Fiber.join(listening)
+    if (Exit.isFailure(spoken)) return yield* spoken
   }).pipe(
     Effect.scoped,
     Effect.timeoutOrElse({ duration: 120_000 + (3000 * seconds) / speed, orElse: () => Effect.fail(new Hangs({})) }),
