@@ -30,7 +30,7 @@ export const check = (
   speed: number
 ): Verdict => {
   const failed = failure(outcome)
-  const lost = unheard(outcome, speech.words, failed !== undefined, speed)
+  const lost = unheard(outcome, speech.words, failed !== undefined, speed, sessions.flatMap(unnoticed))
   const missing = lost.filter(({ excused }) => !excused)
   const wrong = [
     ...(Exit.isFailure(outcome.exit) && failed === undefined ? [`died: ${String(outcome.exit.cause)}`] : []),
@@ -75,16 +75,34 @@ const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<Sessi
   return wrong
 }
 
+/**
+ * What a session hears from the moment on at which it goes mute, where it never told of audio outside turns: no client
+ * can know that anything was said to it.
+ */
+const unnoticed = ({ faults, received, sent }: SessionRecord): ReadonlyArray<Stretch> => {
+  const mute = faults.find(({ fault }) => fault === "mute")
+  if (mute === undefined || sent.messages["Update"] !== undefined) return []
+  let before = mute.audioSeconds - received.otherSamples / rate
+  return received.stamped.flatMap((range) => {
+    const [from, to] = [range.from / rate, range.to / rate]
+    const heard = Math.max(0, Math.min(before, to - from))
+    before -= heard
+    return from + heard < to ? [{ from: from + heard - 0.6, to }] : []
+  })
+}
+
 /** The words that were offered and are in no turn. */
 const unheard = (
   { ends, heard, muted, offered }: Outcome,
   words: ReadonlyArray<Word>,
   failed: boolean,
-  speed: number
+  speed: number,
+  never: ReadonlyArray<Stretch>
 ): ReadonlyArray<{ readonly word: Word; readonly excused: boolean }> => {
   // a turn that is ended ends wherever Flux is then
   const near = 1 + (speed - 1) / 5
   const unsure: ReadonlyArray<Stretch> = [
+    ...never,
     ...[...muted, ...heard.dropped].map(({ from, to }) => ({ from: from - 0.6, to: to + 0.6 })),
     ...ends.map((at) => ({ from: at - near, to: at + near })),
     ...heard.cut.map((at) => ({ from: at - 0.6, to: at + 0.6 })),
