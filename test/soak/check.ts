@@ -57,6 +57,8 @@ const failure = ({ exit }: Outcome): string | undefined => {
 const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<SessionRecord>, failed: boolean): ReadonlyArray<string> => {
   const wrong: Array<string> = []
   const covered: Array<Stretch> = [...muted, ...heard.dropped]
+  // what was under way when the call failed may not have arrived
+  if (failed) covered.push({ from: heard.toldUpTo, to: offered })
   for (const { received, session } of sessions) {
     let reached = 0
     for (const { from, to } of received.stamped) {
@@ -71,18 +73,20 @@ const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<Sessi
     if (from > reached + 0.001) wrong.push(`audio from ${reached} to ${from} s is neither sent nor told`)
     reached = Math.max(reached, to)
   }
-  if (!failed && reached < offered - 0.001) wrong.push(`audio from ${reached} to ${offered} s is neither sent nor told`)
+  if (reached < offered - 0.001) wrong.push(`audio from ${reached} to ${offered} s is neither sent nor told`)
   return wrong
 }
 
 /**
- * What a session hears from the moment on at which it goes mute, where it never told of audio outside turns: no client
- * can know that anything was said to it.
+ * What a session hears of which it tells nothing, and is not expected to: from the moment on at which it goes mute, where
+ * it never told of audio outside turns; and all of it, where nothing is said of a turn but its end. No client can know.
  */
-const unnoticed = ({ faults, received, sent }: SessionRecord): ReadonlyArray<Stretch> => {
+const unnoticed = ({ faults, received, sent: { messages } }: SessionRecord): ReadonlyArray<Stretch> => {
+  if (messages["Update"] !== undefined) return []
+  const silent = faults.some(({ fault }) => fault === "omit") && messages["StartOfTurn"] === undefined
   const mute = faults.find(({ fault }) => fault === "mute")
-  if (mute === undefined || sent.messages["Update"] !== undefined) return []
-  let before = mute.audioSeconds - received.otherSamples / rate
+  if (!silent && mute === undefined) return []
+  let before = silent || mute === undefined ? 0 : mute.audioSeconds - received.otherSamples / rate
   return received.stamped.flatMap((range) => {
     const [from, to] = [range.from / rate, range.to / rate]
     const heard = Math.max(0, Math.min(before, to - from))

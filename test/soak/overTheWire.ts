@@ -36,8 +36,9 @@ export const runOverTheWire = Effect.fnUntraced(
       credentials
     })
     const layer = Transcriber.layer.pipe(Layer.provide(transport), Layer.provide(FluxSettings.layer(bounds(speed))), Layer.orDie)
+    const open = Effect.map(server.ledger, (records) => records.filter(({ ending }) => ending === "open").length)
     // the server hears of the last streams a moment later than the client
-    const ledger = Effect.andThen(settled(server.sessions), server.ledger)
+    const ledger = Effect.andThen(settled(open), server.ledger)
     const reports = yield* Effect.provide(run(group, speed, ledger), layer, { local: true })
     const left = yield* settled(server.sessions)
     const rest = left === 0 ? [] : [`${left} sessions are left at the server`]
@@ -49,11 +50,11 @@ export const runOverTheWire = Effect.fnUntraced(
 )
 
 /** Looks until there are none, for three seconds at the most; how many there are then. */
-const settled = (sessions: Effect.Effect<number>): Effect.Effect<number> =>
-  Effect.repeat(sessions, {
-    until: (open) => open === 0,
+const settled = (open: Effect.Effect<number>): Effect.Effect<number> =>
+  Effect.repeat(open, {
+    until: (some) => some === 0,
     schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 300 })
-  }).pipe(Effect.andThen(sessions))
+  }).pipe(Effect.andThen(open))
 
 /** The client's bounds on what comes faster too; a busy process needs a second all the same. */
 const bounds = (speed: number): FluxSettings.SettingsPatch => {
