@@ -79,11 +79,14 @@ const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<Sessi
 
 /**
  * What a session hears of which it tells nothing, and is not expected to: from the moment on at which it goes mute, where
- * it never told of audio outside turns; and all of it, where nothing is said of a turn but its end. No client can know.
+ * it never told of audio outside turns, or where its container closes after CloseStream as real ones do; and all of it,
+ * where nothing is said of a turn but its end.
  */
-const unnoticed = ({ faults, received, sent: { messages } }: SessionRecord): ReadonlyArray<Stretch> => {
-  if (messages["Update"] !== undefined) return []
-  const silent = faults.some(({ fault }) => fault === "omit") && messages["StartOfTurn"] === undefined
+const unnoticed = ({ ending, faults, received, sent: { messages } }: SessionRecord): ReadonlyArray<Stretch> => {
+  const closes = ending === "fault" && received.texts.some(({ type }) => type === "CloseStream")
+  if (messages["Update"] !== undefined && !closes) return []
+  const saysNoTurn = messages["Update"] === undefined && messages["StartOfTurn"] === undefined
+  const silent = saysNoTurn && faults.some(({ fault }) => fault === "omit")
   const mute = faults.find(({ fault }) => fault === "mute")
   if (!silent && mute === undefined) return []
   let before = silent || mute === undefined ? 0 : mute.audioSeconds - received.otherSamples / rate
