@@ -303,6 +303,24 @@ export class SessionLimit extends Schema.TaggedError<SessionLimit>()("SessionLim
   }
 }
 
+/** The transcriber ends its conversations and opens no other one. */
+export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDown", {}) {
+  readonly hint: string = "Open it in another process; this one is about to end"
+  override get message(): string {
+    return "The transcriber is shutting down: it opens no conversation any more"
+  }
+}
+
+/** A conversation was not over when the transcriber had waited long enough for it. */
+export class ShutdownTimeout extends Schema.TaggedError<ShutdownTimeout>()("ShutdownTimeout", {
+  seconds: Schema.Finite
+}) {
+  readonly hint: string = "Its Scope ends it; raise shutdownTimeout, or lower the bounds of the settings and of retry"
+  override get message(): string {
+    return `The conversation was not over ${this.seconds} s after the shutdown began`
+  }
+}
+
 /** The declared capabilities of the endpoint do not include what was asked for. */
 export class UnsupportedByEndpoint extends Schema.TaggedError<UnsupportedByEndpoint>()("UnsupportedByEndpoint", {
   feature: Schema.String
@@ -348,6 +366,8 @@ const SingleReason = Schema.Union([
   SettingsRefused,
   ConfigureUnanswered,
   SessionLimit,
+  ShuttingDown,
+  ShutdownTimeout,
   UnsupportedByEndpoint,
   UnsupportedAudio
 ])
@@ -392,6 +412,8 @@ export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
   SettingsRefused: false,
   ConfigureUnanswered: true,
   SessionLimit: true,
+  ShuttingDown: false,
+  ShutdownTimeout: false,
   UnsupportedByEndpoint: false,
   UnsupportedAudio: false,
   RetriesExhausted: false

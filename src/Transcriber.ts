@@ -4,13 +4,16 @@
  * Where a session breaks, another one hears what is not settled and goes on; before SageMaker cuts a stream for its age,
  * and for settings that a running session cannot have, another one takes over at the end of a turn.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type * as FluxError from "./FluxError.ts"
@@ -21,6 +24,9 @@ import { FluxTransport } from "./FluxTransport.ts"
 import * as callSettings from "./internal/callSettings.ts"
 import { feed } from "./internal/feed.ts"
 import { openSession } from "./internal/openSession.ts"
+import * as shutdowns from "./internal/shutdown.ts"
+
+export type { ShutdownReport } from "./internal/shutdown.ts"
 
 /** What a call may set for itself. */
 export interface CallOptions {
@@ -61,17 +67,31 @@ export class Transcriber extends Context.Service<Transcriber, {
   /**
    * Opens a conversation for audio that is pushed. Returns once the settings are checked; audio may be sent at once
    * and is kept in order until Flux takes it. A conversation that fails for good is told by `send`, `finish` and `events`:
-   * with `RetriesExhausted`, or with what no other session would cure.
+   * with `RetriesExhausted`, or with what no other session would cure. Fails with `ShuttingDown` after `shutdown`.
    */
   readonly open: (options?: CallOptions) => Effect.Effect<Conversation, FluxError.FluxError, Scope.Scope>
-  /** Transcribes a stream of audio. The last words are waited for when the audio ends, and also when it fails. */
+  /**
+   * Transcribes a stream of audio. The last words are waited for when the audio ends, and also when it fails. `shutdown`
+   * interrupts the audio, and then the events end as if it had ended.
+   */
   readonly transcribe: <E, R>(
     audio: Stream.Stream<Uint8Array, E, R>,
     options?: CallOptions
   ) => Stream.Stream<FluxEvent, FluxError.FluxError | E, R>
+  /**
+   * Ends all conversations at once, as each one's `finish` does, and tells how they ended; for a process that is to end.
+   * From its first moment on no conversation can be opened. Completes when all are over, within the bounds of their
+   * settings and of `retry`, at the latest after `shutdownTimeout`: what is not over by then is reported as failed and
+   * left to its Scope. The last words wait in each one's `events` when it does. Never fails; whoever asks again gets the
+   * same report, and an interruption ends only the waiting.
+   */
+  readonly shutdown: Effect.Effect<shutdowns.ShutdownReport>
 }>()("effect-flux-sagemaker/Transcriber") {}
 
-/** How many sessions may be opened at once, so that a burst of one kind does not hold up another. */
+/**
+ * How many sessions may be opened at once, so that a burst of one kind does not hold up another; and how long the end of
+ * all may take.
+ */
 export interface Options {
   /** For new conversations; default 32. */
   readonly opens?: number | undefined
@@ -79,11 +99,17 @@ export interface Options {
   readonly recoveries?: number | undefined
   /** In the place of sessions that are too old, or have other settings; default 8. */
   readonly rotations?: number | undefined
+  /**
+   * How long `shutdown` waits for conversations that are not over; default 2 minutes. With the default bounds, one whose
+   * Flux has gone mute takes 30 s (`drainTimeout`, and again on another session), and one that is not Connected yet up to
+   * 30 s before that. Set it to less than whoever ends the process gives it.
+   */
+  readonly shutdownTimeout?: Duration.Input | undefined
 }
 
 /** The service over a transport and settings. */
 export const make = Effect.fnUntraced(function*(
-  { opens = 32, recoveries = 32, rotations = 8 }: Options = {}
+  { opens = 32, recoveries = 32, rotations = 8, shutdownTimeout = "2 minutes" }: Options = {}
 ): Effect.fn.Return<Transcriber["Service"], never, FluxTransport | FluxSettings.FluxSettings> {
   const transport = yield* FluxTransport
   const defaults = yield* FluxSettings.FluxSettings
@@ -92,19 +118,28 @@ export const make = Effect.fnUntraced(function*(
     recover: yield* Semaphore.make(recoveries),
     rotate: yield* Semaphore.make(rotations)
   }
+  const calls = shutdowns.make({ clock: yield* Clock.Clock, timeout: Duration.fromInputUnsafe(shutdownTimeout) })
 
   const opened = Effect.fnUntraced(function*(options: CallOptions) {
+    yield* calls.check
     const base = yield* defaults.get
     const own = options.settings ?? {}
     const settings = yield* Effect.fromResult(FluxSettings.resolve(base, own, transport.capabilities))
     const id = options.id ?? (yield* randomId)
     const random = yield* Random.Random
     const { finish, raw, retry } = options
-    const call = yield* openSession(transport, settings, { id, finish, raw }, {
+    const opening = openSession(transport, settings, { id, finish, raw }, {
       permits,
       random: () => random.nextDoubleUnsafe(),
       retry
     })
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const call = yield* Effect.tap(opening, (call) => calls.enter({ ...call, id })).pipe(
+      Scope.provide(scope),
+      // a shutdown that has begun by now knows nothing of it
+      Effect.onError(() => Scope.close(scope, Exit.void)),
+      Effect.uninterruptible
+    )
     const layered = callSettings.make({ session: call, capabilities: transport.capabilities, base, own })
     yield* Effect.forkScoped(layered.follow(defaults.changes))
     return { ...call, id, update: layered.update }
@@ -113,7 +148,8 @@ export const make = Effect.fnUntraced(function*(
   return Transcriber.of({
     // the conversation has a span of its own, as long as it lives
     open: (options = {}) => opened(options),
-    transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio)))
+    transcribe: (audio, options = {}) => Stream.unwrap(Effect.map(opened(options), (call) => feed(call, audio, calls.begun))),
+    shutdown: calls.shutdown
   })
 })
 
@@ -148,6 +184,12 @@ export const transcribe: {
     options?: CallOptions
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | Transcriber> =>
     Stream.unwrap(Effect.map(Transcriber, (transcriber) => transcriber.transcribe(audio, options)))
+)
+
+/** `Transcriber.shutdown` of the service in the context. */
+export const shutdown: Effect.Effect<shutdowns.ShutdownReport, never, Transcriber> = Effect.flatMap(
+  Transcriber,
+  (transcriber) => transcriber.shutdown
 )
 
 const randomId = Effect.map(Random.nextIntBetween(0, 2 ** 48), (n) => n.toString(16).padStart(12, "0"))

@@ -25,6 +25,8 @@ describe("FluxError", () => {
     ["a name that does not resolve", new FluxError.ConnectFailed({ target: "h:8443", cause: new Error("getaddrinfo ENOTFOUND h") }), /region/],
     ["a refused connection", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("connect ECONNREFUSED") }), /port/],
     ["TLS to a server without", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("SSL routines: wrong version number") }), /http:\/\//],
+    ["a shutdown", new FluxError.ShuttingDown({}), /another process/],
+    ["a shutdown that took too long", new FluxError.ShutdownTimeout({ seconds: 120 }), /120 s after.*shutdownTimeout/],
     ["a certificate", new FluxError.ConnectFailed({ target: "h:1", cause: new Error("self-signed certificate") }), /caFile/]
   ]
   for (const [name, reason, expected] of hints) {

@@ -8,10 +8,10 @@ const textOf = (file: string): string => readFileSync(new URL(file, root), "utf8
 
 /** The house from the ground up: a file imports from its own line and those above, never from one below. */
 const lines: ReadonlyArray<{ readonly name: string; readonly files: RegExp; readonly packages: RegExp }> = [
-  { name: "pure", files: /^(FluxMessage|FluxEvent|FluxError|Audio|internal\/(?!session\.|conversation|sessionShape|openSession|callSettings|wav|eventStream|eventEncoding|chunkSigning|requestSignature)\w+)\.ts$/, packages: /^effect\// },
+  { name: "pure", files: /^(FluxMessage|FluxEvent|FluxError|Audio|internal\/(?!session\.|conversation|relay|opener|rotation|wantedSettings|sessionShape|openSession|callSettings|wav|eventStream|eventEncoding|chunkSigning|requestSignature)\w+)\.ts$/, packages: /^effect\// },
   { name: "chunk signing", files: /^internal\/(eventStream|eventEncoding|chunkSigning|requestSignature)\.ts$/, packages: /^node:(crypto|zlib|buffer)$|^effect\// },
   { name: "service interfaces", files: /^(FluxTransport|FluxSettings)\.ts$/, packages: /^effect\// },
-  { name: "session", files: /^(FluxSession|internal\/(session|conversation|sessionShape|openSession|callSettings))\.ts$/, packages: /^effect\// },
+  { name: "session", files: /^(FluxSession|internal\/(session|conversation|relay|opener|rotation|wantedSettings|sessionShape|openSession|callSettings))\.ts$/, packages: /^effect\// },
   { name: "conversations", files: /^Transcriber\.ts$/, packages: /^effect\// },
   { name: "simulator's model", files: /^simulator\/(?!SimulatorServer|server\/)[\w/]+\.ts$/, packages: /^effect\// },
   { name: "transports", files: /^(Capture|FakeTransport|SageMakerTransport|TransportContract|sagemaker\/\w+)\.ts$/, packages: /^effect\/|^@aws-sdk\/|^@smithy\/|^node:/ },

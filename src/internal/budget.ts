@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as FluxError from "../FluxError.ts"
+import type { TurnInfo } from "../FluxMessage.ts"
 
 /** When to try again, as a caller sets it; its input is what the last session failed with. */
 export type Retry = Schedule.Schedule<unknown, FluxError.FluxError>
@@ -14,17 +15,17 @@ export interface Budget {
   readonly down: () => void
   /** There is one. */
   readonly up: () => void
-  /** Flux has told of new audio: what was spent is given back. */
-  readonly reset: () => void
+  /** Flux has told of audio, in seconds of the conversation: if it is new, what was spent is given back. */
+  readonly take: (info: TurnInfo) => void
   /** A session is being opened. */
   readonly attempt: () => void
   /** How often since the last reset. */
   readonly attempts: () => number
-  /** ms that may still go by without a session; infinite where the caller has set when to try. */
-  readonly left: () => number
+  /** Fails when too much time has gone by without a session, from now on; where the caller has set when to try, never. */
+  readonly expiry: Effect.Effect<never, FluxError.FluxError>
   /** How long to wait before trying again, ms; fails with what the conversation is to fail with. */
   readonly next: (error: FluxError.FluxError) => Effect.Effect<number, FluxError.FluxError>
-  /** What it fails with when the time is over. */
+  /** What it fails with when there is no more time. */
   readonly exhausted: () => FluxError.FluxError
 }
 
@@ -32,6 +33,9 @@ export interface Budget {
 export const maxAttempts = 5
 export const maxMillis = 30_000
 const maxRejections = 2
+/** What is new: words so much later than all before, or audio that has none. In seconds. */
+const newWords = 1
+const newAudio = 10
 const firstDelay = 100
 const maxDelay = 5000
 
@@ -42,6 +46,8 @@ export const make = (options: {
   readonly retry?: Retry | undefined
 }): Budget => {
   const { now, random, retry } = options
+  let furthestWords = 0
+  let furthest = 0
   let attempts = 0
   let rejections = 0
   let spent = 0
@@ -56,6 +62,8 @@ export const make = (options: {
     // who has tried only once has not tried again
     return attempts <= 1 || reason._tag === "RetriesExhausted" ? error : FluxError.make(new FluxError.RetriesExhausted({ attempts, last: reason }), stage, requestId)
   }
+  const exhausted = (): FluxError.FluxError =>
+    exhaustedBy(last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"))
   const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
     if (error.reason._tag === "Rejected") rejections++
     const delay = random() * Math.min(maxDelay, firstDelay * 2 ** Math.max(0, attempts - 1))
@@ -81,7 +89,12 @@ export const make = (options: {
       if (downSince !== undefined) spent += now() - downSince
       downSince = undefined
     },
-    reset: () => {
+    take: ({ audio_window_end: end, transcript }) => {
+      const isWords = transcript !== "" && end >= furthestWords + newWords
+      const isAudio = end >= furthest + newAudio
+      if (isWords) furthestWords = end
+      if (isAudio) furthest = end
+      if (!isWords && !isAudio) return
       attempts = 0
       rejections = 0
       spent = 0
@@ -92,12 +105,15 @@ export const make = (options: {
       attempts++
     },
     attempts: () => attempts,
-    left,
+    expiry: Effect.suspend(() => {
+      const time = left()
+      return Number.isFinite(time) ? Effect.delay(Effect.suspend(() => Effect.fail(exhausted())), Math.max(0, time)) : Effect.never
+    }),
     next: (error) => {
       last = error
       if (!error.isRetryable) return Effect.fail(error)
       return retry === undefined ? byDefault(error) : bySchedule(retry, error)
     },
-    exhausted: () => exhaustedBy(last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"))
+    exhausted
   }
 }

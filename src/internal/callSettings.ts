@@ -6,12 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { Capabilities } from "../FluxTransport.ts"
-import type { FluxSession } from "./openSession.ts"
 import type { OpenedConversation } from "./sessionShape.ts"
+import type { Change } from "./settingsChange.ts"
 
 /** See the module. */
 export interface CallSettings {
@@ -23,7 +24,7 @@ export interface CallSettings {
 
 /** The settings of a call that was opened with `own` laid over `base`. */
 export const make = (options: {
-  readonly session: Pick<FluxSession, "settings" | "update"> & Pick<OpenedConversation, "reject">
+  readonly session: Pick<OpenedConversation, "change" | "reject">
   readonly capabilities: Capabilities
   readonly base: FluxSettings.Settings
   readonly own: FluxSettings.SettingsPatch
@@ -35,8 +36,8 @@ export const make = (options: {
   const isOwn = (key: string): boolean => own.has(key) || [...asking].some((keys) => keys.includes(key))
   let base = options.base
 
-  const resolve = (patch: Readonly<Record<string, unknown>>): Effect.Effect<FluxSettings.Settings, FluxError> =>
-    Effect.flatMap(session.settings, (current) => Effect.fromResult(FluxSettings.resolveUnknown(current, patch, capabilities)))
+  const laidOver = (patch: Readonly<Record<string, unknown>>): Change => (current) =>
+    FluxSettings.resolveUnknown(current, patch, capabilities)
 
   const followOne = (next: FluxSettings.Settings): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -44,14 +45,15 @@ export const make = (options: {
       base = next
       const names = Object.keys(patch)
       if (names.length === 0) return Effect.void
-      const reject = (error: FluxError): Effect.Effect<void> => session.reject(names, error)
-      return Effect.matchEffect(resolve(patch), {
-        onFailure: reject,
+      let isValid = true
+      const change: Change = (current) => {
+        const made = laidOver(patch)(current)
+        isValid = Result.isSuccess(made)
+        return made
+      }
+      return Effect.catch(Effect.asVoid(session.change(change)), (error) =>
         // what Flux made of it the session tells itself
-        onSuccess: (settings) =>
-          Effect.catch(Effect.asVoid(session.update(settings)), (error) =>
-            error.reason._tag === "UnsupportedByEndpoint" ? reject(error) : Effect.void)
-      })
+        isValid && error.reason._tag !== "UnsupportedByEndpoint" ? Effect.void : session.reject(names, error))
     })
 
   return {
@@ -59,7 +61,7 @@ export const make = (options: {
       Effect.suspend(() => {
         const keys = keysOf(patch)
         asking.add(keys)
-        return Effect.onExit(Effect.flatMap(resolve({ ...patch }), session.update), (exit) =>
+        return Effect.onExit(session.change(laidOver({ ...patch })), (exit) =>
           Effect.sync(() => {
             asking.delete(keys)
             if (mayBeInForce(exit)) for (const key of keys) own.add(key)

@@ -45,7 +45,7 @@ export interface Told {
 export interface Configurator {
   /** What is in force, or on its way. */
   readonly wanted: () => Active
-  /** Wants this to be in force; completes when Flux has said that it is. */
+  /** Wants this to be in force, from the call on: a later one may rest on it. Completes when Flux has said that it is. */
   readonly want: (active: Active) => Effect.Effect<void, FluxError.FluxError>
   /** Flux listens from now on. */
   readonly start: () => void
@@ -64,8 +64,8 @@ interface InFlight {
   readonly keys: ReadonlyArray<Key>
   readonly active: Active
   readonly waiters: Array<Waiter>
-  /** When it is given up, ms. */
-  readonly deadline: number
+  /** When it is given up, ms; undefined while it waits to be handed over, as until then Flux has nothing to answer. */
+  deadline: number | undefined
 }
 
 /** A new one. */
@@ -77,8 +77,8 @@ export const make = (options: {
   readonly now: () => number
   /** Bound on Flux's answer, ms. */
   readonly timeout: () => number
-  /** Sends a Configure, before any audio that waits. */
-  readonly send: (change: FluxMessage.Configure) => void
+  /** Sends a Configure, before any audio that waits, and tells when it is handed over. */
+  readonly send: (change: FluxMessage.Configure, handedOver: () => void) => void
   readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
   readonly told: Told
 }): Configurator => {
@@ -111,9 +111,12 @@ export const make = (options: {
     if (waiters.length === 0 && differing(confirmed, wanted).length === 0) return
     if (open.length === 0) return settle(waiters, Exit.void)
     since = new Set()
-    inFlight = { keys: open, active: wanted, waiters, deadline: now() + options.timeout() }
-    options.send(messageOf(open, wanted))
-    wake?.()
+    const out: InFlight = { keys: open, active: wanted, waiters, deadline: undefined }
+    inFlight = out
+    options.send(messageOf(open, wanted), () => {
+      out.deadline = now() + options.timeout()
+      wake?.()
+    })
   }
 
   /** After a refusal the changes that waited stand on other ground than they were checked on. */
@@ -139,11 +142,11 @@ export const make = (options: {
     if (waiting.length > 0) next()
   }
 
-  /** Suspends until another one is out. */
+  /** Suspends until another one is handed over. */
   const another = (out: InFlight | undefined): Effect.Effect<void> =>
     Effect.callback((resume) => {
       wake = () => {
-        if (inFlight === undefined || inFlight === out) return
+        if (inFlight?.deadline === undefined || inFlight === out) return
         wake = undefined
         resume(Effect.void)
       }
@@ -155,7 +158,7 @@ export const make = (options: {
     })
   const run = Effect.forever(Effect.suspend(() => {
     const out = inFlight
-    if (out === undefined) return another(out)
+    if (out?.deadline === undefined) return another(undefined)
     const left = out.deadline - now()
     // the next one may have a shorter bound
     if (left > 0) return Effect.timeoutOption(another(out), left)
@@ -165,22 +168,21 @@ export const make = (options: {
 
   return {
     wanted: () => wanted,
-    want: (active) =>
-      Effect.suspend(() => {
-        if (stopped !== undefined) return Effect.fail(stopped)
-        const nothingNew = differing(wanted, active).length === 0 && waiting.length === 0
-        if (nothingNew && inFlight === undefined && uncertain.size === 0) return Effect.void
-        const waiter = Deferred.makeUnsafe<void, FluxError.FluxError>()
-        // who asks for what is asked for already gets the same answer
-        if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
-        else {
-          since = new Set([...since, ...differing(wanted, active)])
-          wanted = active
-          waiting.push(waiter)
-          next()
-        }
-        return Deferred.await(waiter)
-      }),
+    want: (active) => {
+      if (stopped !== undefined) return Effect.fail(stopped)
+      const nothingNew = differing(wanted, active).length === 0 && waiting.length === 0
+      if (nothingNew && inFlight === undefined && uncertain.size === 0) return Effect.void
+      const waiter = Deferred.makeUnsafe<void, FluxError.FluxError>()
+      // who asks for what is asked for already gets the same answer
+      if (nothingNew && inFlight !== undefined) inFlight.waiters.push(waiter)
+      else {
+        since = new Set([...since, ...differing(wanted, active)])
+        wanted = active
+        waiting.push(waiter)
+        next()
+      }
+      return Deferred.await(waiter)
+    },
     start: () => {
       started = true
       next()

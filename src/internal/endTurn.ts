@@ -14,8 +14,8 @@ import type { Progress } from "./progress.ts"
 
 /** See the module. */
 export interface EndTurn {
-  /** Completes when no turn is open that had begun in the audio offered so far. One at a time. */
-  readonly run: Effect.Effect<void, FluxError>
+  /** Completes when no turn is open that had begun in the audio before a sample of the conversation. One at a time. */
+  readonly run: (asked: number) => Effect.Effect<void, FluxError>
   /** Flux has ended a turn, or said that there is none. */
   readonly ended: () => void
 }
@@ -23,14 +23,14 @@ export interface EndTurn {
 /** A new one. */
 export const make = (options: {
   readonly outbox: Outbox
-  /** Samples offered so far. */
-  readonly position: () => number
   readonly progress: Progress
   readonly now: () => number
   /** What was held goes on. */
   readonly letGo?: (() => void) | undefined
-  /** Seconds of the session up to the end of all audio that was offered, silence included. */
-  readonly offeredSeconds: () => number
+  /** Seconds of the session up to a sample of the conversation that was offered, silence included. */
+  readonly secondsAt: (sample: number) => number
+  /** Seconds of the session that were sent. */
+  readonly sentSeconds: () => number
   /** Whether everything that may be sent has been sent. */
   readonly idle: () => boolean
   /** One frame of silence. */
@@ -54,18 +54,18 @@ export const make = (options: {
     if (progress.turnOpen()) options.giveUp()
   }
 
-  const byForce = (): Effect.Effect<void, FluxError> => {
+  const byForce = (asked: number, until: number): Effect.Effect<void, FluxError> => {
     const answer = Deferred.makeUnsafe<void>()
     waiter = answer
     // too late: the session is closing, and its end ends the turn
-    if (!outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn })) return options.sessionEnd
-    return Effect.timeoutOrElse(Deferred.await(answer), {
-      duration: options.limit(),
-      orElse: () => Effect.sync(giveUp)
-    })
+    if (!outbox.inject({ dataType: "UTF8", bytes: FluxMessage.forceEndTurn }, asked)) return options.sessionEnd
+    // audio that waits goes first, and may take its time
+    const sent: Effect.Effect<void> = Effect.suspend(() => options.sentSeconds() >= until ? Effect.void : Effect.andThen(Effect.sleep(frameMillis), sent))
+    const tooLate = Effect.andThen(sent, Effect.suspend(() => Effect.delay(Effect.sync(giveUp), options.limit())))
+    return Effect.raceFirst(Deferred.await(answer), tooLate)
   }
 
-  const bySilence = (until: number): Effect.Effect<void, FluxError> => {
+  const bySilence = (asked: number, until: number): Effect.Effect<void, FluxError> => {
     let deadline: number | undefined
     const step: Effect.Effect<void, FluxError> = Effect.suspend(() => {
       if (progress.answered(until)) return Effect.void
@@ -80,21 +80,19 @@ export const make = (options: {
       outbox.letGo()
       options.letGo?.()
     })
-    return Effect.ensuring(Effect.andThen(Effect.sync(outbox.hold), step), letGo)
+    return Effect.ensuring(Effect.andThen(Effect.sync(() => outbox.hold(asked)), step), letGo)
   }
 
-  const run = Effect.suspend(() => {
+  const run = (asked: number): Effect.Effect<void, FluxError> => Effect.suspend(() => {
     const before = completions
-    const asked = options.position()
     return one.withPermit(Effect.suspend(() => {
-      const until = options.offeredSeconds()
+      const until = options.secondsAt(asked)
       // another one has done it meanwhile, or there is nothing to do
       if ((completions > before && asked <= reached) || progress.answered(until)) return Effect.void
-      const position = options.position()
-      return Effect.tap(Effect.raceFirst(options.force ? byForce() : bySilence(until), options.sessionEnd), () =>
+      return Effect.tap(Effect.raceFirst(options.force ? byForce(asked, until) : bySilence(asked, until), options.sessionEnd), () =>
         Effect.sync(() => {
           completions += 1
-          reached = position
+          reached = Math.max(reached, asked)
         }))
     }))
   })

@@ -15,11 +15,12 @@ export interface Fed {
 
 /**
  * The events, as long as they come. When the audio ends, the last words are waited for; when it fails, or a full outbox
- * refuses it, too, and then the events fail with that.
+ * refuses it, too, and then the events fail with that. When `cutOff` completes, the audio is interrupted, and has ended.
  */
 export const feed = <E, R>(
   session: Fed,
-  audio: Stream.Stream<Uint8Array, E, R>
+  audio: Stream.Stream<Uint8Array, E, R>,
+  cutOff: Effect.Effect<void> = Effect.never
 ): Stream.Stream<FluxEvent, FluxError | E, R> =>
   Stream.unwrap(
     Effect.gen(function*() {
@@ -27,7 +28,7 @@ export const feed = <E, R>(
       const send = (pcm: Uint8Array): Effect.Effect<void, FluxError> =>
         // a session that has failed says so itself, and takes this fiber along
         Effect.catchIf(session.send(pcm), (error) => !isRefused(error), () => Effect.never)
-      yield* Stream.runForEach(audio, send).pipe(
+      yield* Effect.raceFirst(Stream.runForEach(audio, send), cutOff).pipe(
         Effect.onExit((exit) => Effect.andThen(session.endAudio, Deferred.done(source, exit))),
         Effect.forkScoped
       )

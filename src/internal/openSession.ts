@@ -33,7 +33,7 @@ export const openSession = Effect.fnUntraced(function*(
   settings: FluxSettings.Settings,
   { finish = "close", id, raw = false }: SessionOptions,
   survival?: Survival
-): Effect.fn.Return<FluxSession & Pick<OpenedConversation, "reject">, FluxError.FluxError, Scope.Scope> {
+): Effect.fn.Return<FluxSession & Pick<OpenedConversation, "change" | "reject">, FluxError.FluxError, Scope.Scope> {
   const checked = yield* Effect.fromResult(FluxSettings.resolve(settings, {}, transport.capabilities))
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()

@@ -28,12 +28,15 @@ export interface Outbox {
   readonly stop: () => void
   /** Nobody takes any more. */
   readonly close: () => void
-  /** Adds a frame that nobody offered, silence or a control message, behind all audio so far; false when it comes too late. */
-  readonly inject: (frame: Frame) => boolean
+  /**
+   * Adds a frame that nobody offered, silence or a control message, behind all audio so far, or all of it before a sample
+   * of the conversation; false when it comes too late.
+   */
+  readonly inject: (frame: Frame, before?: number) => boolean
   /** The same, to be taken before all audio. */
   readonly injectFirst: (frame: Frame) => boolean
-  /** From now on what is offered waits, also when `take` has nothing else, until it is let go. */
-  readonly hold: () => void
+  /** Audio from this sample of the conversation on waits, also when `take` has nothing else, until it is let go. */
+  readonly hold: (from: number) => void
   readonly letGo: () => void
   readonly isHeld: () => boolean
   /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
@@ -42,6 +45,8 @@ export interface Outbox {
   readonly nextAt: () => number | undefined
   /** Bytes of audio waiting, in whole samples; what nobody offered is among them. */
   readonly bytes: () => number
+  /** The same, without the audio from a sample of the conversation on. */
+  readonly bytesBefore: (sample: number) => number
   /** The same without what is held, and with control messages: 0 where there is nothing to take. */
   readonly bytesToTake: () => number
 }
@@ -52,8 +57,10 @@ interface Own {
   readonly before: number
 }
 
-/** A new outbox, without audio until it is fed. */
-export const make = (buffer: ReplayBuffer): Outbox => {
+/**
+ * A new outbox, without audio until it is fed. `taken` is told of each frame in the very moment in which it waits no more.
+ */
+export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () => {}): Outbox => {
   let reader: Reader | undefined
   let own: Array<Own> = []
   let ownBytes = 0
@@ -76,6 +83,7 @@ export const make = (buffer: ReplayBuffer): Outbox => {
   const hasFrame = (): boolean => hasOwn() || audioAhead() !== undefined
   const finished = (): boolean => stopped || (reader !== undefined && buffer.complete())
   const behindAll = (): number => (reader === undefined ? 0 : buffer.end())
+  const placeOf = (sample: number): number => (reader === undefined ? 0 : buffer.placeOf(sample))
   const flush = (): void => {
     if (reader !== undefined) buffer.flush()
   }
@@ -89,11 +97,16 @@ export const make = (buffer: ReplayBuffer): Outbox => {
     if (first !== undefined && hasOwn()) {
       own.shift()
       count(first.frame, -1)
+      taken(first.frame)
       return first.frame
     }
     if (audioAhead() === undefined) return undefined
-    const audio = reader?.next()
-    return audio === undefined ? undefined : { dataType: "BINARY", bytes: audio.bytes, position: audio.position }
+    let frame: Placed | undefined
+    reader?.next(({ bytes, position }) => {
+      frame = { dataType: "BINARY", bytes, position }
+      taken(frame)
+    })
+    return frame
   }
 
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */
@@ -149,10 +162,13 @@ export const make = (buffer: ReplayBuffer): Outbox => {
       reader?.close()
       reader = undefined
     },
-    inject: (frame) => {
+    inject: (frame, before) => {
       if (drained) return false
       if (heldFrom === undefined) flush()
-      own.push({ frame, before: heldFrom ?? behindAll() })
+      const wanted = before === undefined ? behindAll() : placeOf(before)
+      const at = Math.min(heldFrom ?? wanted, wanted)
+      const behind = own.findIndex((other) => other.before > at)
+      own = own.toSpliced(behind < 0 ? own.length : behind, 0, { frame, before: at })
       count(frame, 1)
       changed()
       return true
@@ -166,10 +182,10 @@ export const make = (buffer: ReplayBuffer): Outbox => {
       changed()
       return true
     },
-    hold: () => {
+    hold: (from) => {
       if (heldFrom !== undefined) return
       flush()
-      heldFrom = behindAll()
+      heldFrom = placeOf(from)
       changed()
     },
     letGo: () => {
@@ -180,6 +196,8 @@ export const make = (buffer: ReplayBuffer): Outbox => {
     take,
     nextAt: () => audioAhead()?.at,
     bytes: () => (reader?.bytes() ?? 0) + ownAudio + partial(),
+    bytesBefore: (sample) =>
+      (reader?.bytesUntil(placeOf(sample)) ?? 0) + ownAudio + (sample >= buffer.position() ? partial() : 0),
     bytesToTake: () => audioBytes() + ownBytes + (heldFrom === undefined ? partial() : 0)
   }
 }

@@ -1,6 +1,6 @@
 /** How far Flux is with a session's audio, and whether it has a turn open. Seconds of the session. Pure. */
 import type { TurnInfo } from "../FluxMessage.ts"
-import { opens, passes, withoutReported } from "./turns.ts"
+import { opens, passes, withoutReported, withoutTold } from "./turns.ts"
 
 /** See the module. */
 export interface Progress {
@@ -33,15 +33,22 @@ export const make = (): Progress => {
   let latest: { readonly info: TurnInfo; readonly said: TurnInfo } | undefined
   /** The same of the last turn that ended, or was given up: what Flux goes on to say of it opens none. */
   let ended: TurnInfo | undefined
+  /** As `carried`, until this session has told as much of it. */
+  let catching: number | undefined
+  /** Up to here another session has told of a turn that ended before this one had heard so much of it. */
+  let toldUntil: number | undefined
 
   const close = (): void => {
-    ended = latest?.info ?? ended
+    if (catching === undefined) ended = latest?.info ?? ended
+    else toldUntil = catching
     latest = undefined
     carried = undefined
+    catching = undefined
   }
 
   return {
-    take: (received, info) => {
+    take: (received, placed) => {
+      const info = withoutTold(placed, toldUntil)
       transcribed = Math.max(transcribed, received.audio_window_end)
       // Flux went on without an EndOfTurn
       if (latest !== undefined && latest.info.turn_index !== info.turn_index) close()
@@ -52,6 +59,7 @@ export const make = (): Progress => {
         return
       }
       carried = undefined
+      if (catching !== undefined && (info.event === "EndOfTurn" || passes(info, catching))) catching = undefined
       if (latest === undefined && info.event === "StartOfTurn") ended = undefined
       if (latest === undefined || said.transcript !== "" || latest.said.transcript === "") latest = { info, said }
       if (info.event === "EndOfTurn") {
@@ -66,6 +74,7 @@ export const make = (): Progress => {
     answered: (seconds) => latest === undefined && carried === undefined && transcribed >= seconds - tolerance,
     carry: (until) => {
       carried = until
+      catching = until
     },
     abandon: close
   }

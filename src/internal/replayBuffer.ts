@@ -28,8 +28,11 @@ export type Policy = "suspend" | "drop-oldest" | "fail"
 
 /** Reads the audio from some place on. One fiber takes. */
 export interface Reader {
-  /** The next frame, and moves on; undefined where there is none now. */
-  readonly next: () => AudioFrame | undefined
+  /**
+   * The next frame, and moves on; undefined where there is none now. `taken` is called in the very moment in which it waits
+   * no more: nobody finds it in neither place.
+   */
+  readonly next: (taken: (frame: AudioFrame) => void) => AudioFrame | undefined
   /** The next frame, without moving on. */
   readonly peek: () => AudioFrame | undefined
   /** How many frames lie behind: a place between frames. */
@@ -66,6 +69,8 @@ export interface ReplayBuffer {
   readonly partial: () => number
   /** The place behind the last frame. */
   readonly end: () => number
+  /** The place of the first frame that begins at a sample of the conversation, or after it. */
+  readonly placeOf: (sample: number) => number
   /** Bytes of audio that nobody has read, in whole samples. */
   readonly bytes: () => number
   /**
@@ -190,25 +195,28 @@ export const make = (options: {
     }
     return undefined
   }
-  const next = (reader: Place): AudioFrame | undefined => {
-    const frame = settle(reader)
-    if (frame === undefined) return undefined
-    reader.index++
-    reader.bytes -= frame.bytes.length
-    if (reader.index > read) {
-      read = reader.index
-      waiting -= frame.bytes.length
-      kept += frame.bytes.length
-      forget()
-      wakeSender?.()
-    }
-    return frame
-  }
   /** A frame without what lies before a sample. */
   const since = (frame: AudioFrame, sample: number): AudioFrame =>
     frame.position >= sample
       ? frame
       : { ...frame, position: sample, bytes: frame.bytes.subarray((sample - frame.position) * sampleBytes) }
+  const next = (reader: Place, begin: number, taken: (frame: AudioFrame) => void): AudioFrame | undefined => {
+    const found = settle(reader)
+    if (found === undefined) return undefined
+    const frame = since(found, begin)
+    reader.index++
+    reader.bytes -= found.bytes.length
+    taken(frame)
+    if (reader.index > read) {
+      read = reader.index
+      waiting -= found.bytes.length
+      kept += found.bytes.length
+      forget()
+      // last, as the sender goes on right here
+      wakeSender?.()
+    }
+    return frame
+  }
   const bytesOf = (frame: AudioFrame | undefined): number => frame?.bytes.length ?? 0
   const reader = (onChange: () => void, from?: number): Reader => {
     const self: Place = { index: read, bytes: waiting, changed: onChange }
@@ -226,7 +234,7 @@ export const make = (options: {
     const shown = (frame: AudioFrame | undefined): AudioFrame | undefined => frame === undefined ? undefined : since(frame, begin)
     readers.add(self)
     return {
-      next: () => (readers.has(self) ? shown(next(self)) : undefined),
+      next: (taken) => (readers.has(self) ? next(self, begin, taken) : undefined),
       peek: () => (readers.has(self) ? shown(settle(self)) : undefined),
       place: () => {
         settle(self)
@@ -352,7 +360,8 @@ export const make = (options: {
 
   return {
     send: (pcm) =>
-      Effect.suspend(() => {
+      // a sender that is counted and interrupted before it waits would be waited for for ever
+      Effect.uninterruptibleMask((restore) => {
         if (failure !== undefined) return Effect.fail(failure)
         if (finishing || pcm.length === 0) return Effect.void
         offered(pcm.length)
@@ -360,7 +369,7 @@ export const make = (options: {
         if (sendersWaiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
         sendersWaiting += 1
         return Effect.ensuring(
-          turnstile.withPermit(squeezeIn(pcm)),
+          restore(turnstile.withPermit(squeezeIn(pcm))),
           Effect.sync(() => {
             sendersWaiting -= 1
             changed()
@@ -392,6 +401,12 @@ export const make = (options: {
     flush,
     partial,
     end: endPlace,
+    placeOf: (sample) => {
+      let place = endPlace()
+      // most often it is the end that is asked for
+      while (place > first && (frameAt(place - 1)?.position ?? sample) >= sample) place--
+      return place
+    },
     bytes: () => waiting + partial(),
     reader,
     keep: (from) => {

@@ -21,8 +21,8 @@ export interface Retention {
   readonly lost: (until: number) => void
   /** Up to where Flux has told of the audio. */
   readonly told: () => number
-  /** From where the audio of the open turn is needed; undefined without one. */
-  readonly turn: () => number | undefined
+  /** Whether a second of the audio is of the open turn, as far as `window` seconds of it are kept. */
+  readonly isOfTurn: (at: number, window: number) => boolean
   /** Audio from here on is needed. `sent` is what was sent so far; a bundle need not tell of audio outside turns. */
   readonly from: (sent: number, tellsOfIdleAudio: boolean) => number
   /** Where the next session begins, if audio is kept from `kept` on. */
@@ -70,7 +70,7 @@ export const make = (): Retention => {
       available = Math.max(available, until)
     },
     told: () => told,
-    turn: () => turnFrom,
+    isOfTurn: (at, window) => turnFrom !== undefined && at >= turnFrom && at < turnFrom + window,
     from: (sent, tellsOfIdleAudio) => {
       if (turnFrom !== undefined) return Math.max(available, ended, turnFrom)
       const idle = Math.max(available, ended, told - idleLead)

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
@@ -124,13 +125,22 @@ export const make = (options: {
       ? Effect.void
       : Effect.fail(failure(new FluxError.BufferOverflow({ buffer: "events", limit: eventLimit })))
 
-  const outbox = outboxes.make(audio)
+  const outbox = outboxes.make(audio, (frame) => {
+    writer.begin(frame)
+    handedOver.get(frame)?.()
+  })
+  /** What is to be told when a frame is handed over. */
+  const handedOver = new WeakMap<Frame, () => void>()
   const changes = settingsChanges.make({
     initial: options.settings,
     capabilities: transport.capabilities,
     now,
     failure: (reason) => failure(discreet.reason(reason)),
-    configure: (change) => void outbox.injectFirst({ dataType: "UTF8", bytes: FluxMessage.configure(change) }),
+    configure: (change, told) => {
+      const frame: Frame = { dataType: "UTF8", bytes: FluxMessage.configure(change) }
+      handedOver.set(frame, told)
+      outbox.injectFirst(frame)
+    },
     tell: (news) => void sink.push({ ...news, at: now() })
   })
   const millis = (setting: settingsChanges.DurationSetting): number => Duration.toMillis(changes.settings()[setting])
@@ -240,7 +250,7 @@ export const make = (options: {
       if (wait > 0) return Effect.andThen(Effect.sleep(wait), writeAudio(to))
       return Effect.flatMap(outbox.take, (frame) => {
         tellDropped(sink.push)
-        return frame === undefined ? Effect.void : Effect.andThen(writer.write(to, frame), writeAudio(to))
+        return frame === undefined ? Effect.void : Effect.andThen(writer.send(to, frame), writeAudio(to))
       })
     })
 
@@ -305,11 +315,11 @@ export const make = (options: {
   })
   const endTurn = endTurns.make({
     outbox,
-    position: audio.position,
     letGo: catchUp.begin,
     progress,
     now,
-    offeredSeconds: () => timeline.seconds() + Audio.secondsOf(format, outbox.bytes()),
+    secondsAt: (sample) => timeline.seconds() + Audio.secondsOf(format, outbox.bytesBefore(sample)),
+    sentSeconds: timeline.seconds,
     idle,
     silence,
     force: transport.capabilities.forceEndTurn,
@@ -486,13 +496,12 @@ export const make = (options: {
     },
     tell: (signal) => source.pushLast({ ...signal, at: now() }),
     obstacles: (settings) => changes.obstacles(settings),
-    update: (settings) =>
+    change: (next) =>
       Effect.suspend(() => {
         if (status === "finishing" || status === "ended") {
           return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
         }
-        discreet.learn(settings)
-        return changes.update(settings)
+        return changes.change((current) => Result.tap(next(current), discreet.learn))
       }),
     endTurn: endTurn.run,
     mutedChanged: watchdog.changed,

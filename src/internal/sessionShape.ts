@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as FluxError from "../FluxError.ts"
 import type * as FluxSettings from "../FluxSettings.ts"
-import type { Obstacles } from "./settingsChange.ts"
+import type { Change, Obstacles } from "./settingsChange.ts"
 import type { Signal } from "./signals.ts"
 
 /** Where one session is. `accepted`: headers are here, Flux has not said Connected. */
@@ -68,6 +68,8 @@ export interface OpenedConversation extends Session {
   readonly run: Effect.Effect<void>
   /** To be said before `run` is interrupted: only then does an interruption come from outside. */
   readonly scopeClosing: Effect.Effect<void>
+  /** Changes settings as `update` does, to what is made of those at that moment: no other change comes in between. */
+  readonly change: (next: Change) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
   /** Tells that settings which nobody waits for cannot be had. */
   readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
 }
@@ -87,8 +89,10 @@ export interface OneSession {
   /** Tells the conversation's application. */
   readonly tell: (signal: Untimed) => void
   readonly obstacles: (settings: FluxSettings.Settings) => Obstacles
-  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<void, FluxError.FluxError>
-  readonly endTurn: Effect.Effect<void, FluxError.FluxError>
+  /** Brings into force what is made of the settings at that moment, all or nothing. */
+  readonly change: (next: Change) => Effect.Effect<void, FluxError.FluxError>
+  /** Ends the turn that is open in the audio before a sample of the conversation. */
+  readonly endTurn: (asked: number) => Effect.Effect<void, FluxError.FluxError>
   readonly mutedChanged: () => void
   readonly status: () => SessionStatus
   /** When the response headers came, ms. */

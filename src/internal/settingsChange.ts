@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type * as FluxMessage from "../FluxMessage.ts"
 import * as configure from "./configure.ts"
@@ -23,6 +24,9 @@ export type News =
   }
   | { readonly type: "Notice"; readonly code: string; readonly description: string }
 
+/** What settings are to become of those that are; or why they cannot. */
+export type Change = (current: Settings) => Result.Result<Settings, FluxError.FluxError>
+
 /** See the module. */
 export interface SettingsChange {
   /** As they are now; what Flux has refused is back at what it was. */
@@ -31,6 +35,8 @@ export interface SettingsChange {
   readonly obstacles: (next: Settings) => Obstacles
   /** Brings others into force, all or nothing; completes when they are. They have been checked against the endpoint. */
   readonly update: (next: Settings) => Effect.Effect<void, FluxError.FluxError>
+  /** The same of what they are at that moment: no other change comes in between. */
+  readonly change: (next: Change) => Effect.Effect<void, FluxError.FluxError>
   readonly start: () => void
   readonly onSuccess: (answer: FluxMessage.ConfigureSuccess) => void
   readonly onFailure: (answer: FluxMessage.ConfigureFailure) => void
@@ -64,8 +70,8 @@ export const make = (options: {
   readonly capabilities: Limits & { readonly configure: boolean }
   readonly now: () => number
   readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
-  /** Sends a Configure. */
-  readonly configure: (change: FluxMessage.Configure) => void
+  /** Sends a Configure, and tells when it is handed over. */
+  readonly configure: (change: FluxMessage.Configure, handedOver: () => void) => void
   readonly tell: (news: News) => void
 }): SettingsChange => {
   const { capabilities, failure, tell } = options
@@ -111,20 +117,26 @@ export const make = (options: {
     return { session, configure: capabilities.configure ? [] : configure.differing(before, active) }
   }
 
+  const change: SettingsChange["change"] = (change) =>
+    Effect.suspend(() => {
+      const made = change(settings)
+      if (Result.isFailure(made)) return Effect.fail(made.failure)
+      const next = made.success
+      const { configure: unconfigurable, session } = obstacles(next)
+      if (session.length > 0) return unsupported(`a change of ${session.join(", ")} in mid-session, which no endpoint takes`)
+      if (unconfigurable.length > 0) return unsupported(`a change of ${unconfigurable.join(", ")} in mid-session`)
+      const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
+      const active = configure.activeOf(next)
+      settings = next
+      if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
+      return capabilities.configure ? configurator.want(active) : Effect.void
+    })
+
   return {
     settings: () => settings,
     obstacles,
-    update: (next) =>
-      Effect.suspend(() => {
-        const { configure: unconfigurable, session } = obstacles(next)
-        if (session.length > 0) return unsupported(`a change of ${session.join(", ")} in mid-session, which no endpoint takes`)
-        if (unconfigurable.length > 0) return unsupported(`a change of ${unconfigurable.join(", ")} in mid-session`)
-        const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
-        const active = configure.activeOf(next)
-        settings = next
-        if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
-        return capabilities.configure ? configurator.want(active) : Effect.void
-      }),
+    update: (next) => change(() => Result.succeed(next)),
+    change,
     start: configurator.start,
     onSuccess: configurator.onSuccess,
     onFailure: configurator.onFailure,

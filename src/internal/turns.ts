@@ -75,6 +75,8 @@ export const make = (options: TurnOptions): Turns => {
   let open: Open | undefined
   /** The last message, as Flux sent it, whose words were reported in an EndOfTurn. */
   let ended: TurnInfo | undefined
+  /** Up to here another session has told of a turn that ended before this one had heard so much of it. */
+  let toldUntil: number | undefined
 
   const fields = (number: number, info: TurnInfo, receivedAt: number, raw: unknown): TurnFields => {
     const average = meanConfidence(info.words)
@@ -127,7 +129,9 @@ export const make = (options: TurnOptions): Turns => {
   const close = (ending: "closed" | "lost", receivedAt: number): Array<TurnEvent> => {
     if (open === undefined) return []
     const turn = open
-    ended = turn.received
+    // what is told now is more than this session has said of it
+    if (turn.until === undefined) ended = turn.received
+    else toldUntil = turn.until
     return [end(turn, turn.latest, ending, receivedAt)]
   }
   /** Of a turn that another session began: what of a message is to be told; undefined where nothing is. */
@@ -167,8 +171,9 @@ export const make = (options: TurnOptions): Turns => {
     return told
   }
 
-  const take = (received: TurnInfo, receivedAt: number, raw?: unknown): Array<TurnEvent> => {
+  const take = (message: TurnInfo, receivedAt: number, raw?: unknown): Array<TurnEvent> => {
     const events: Array<TurnEvent> = []
+    const received = withoutTold(message, toldUntil)
     const carried = open !== undefined && !open.heard
     if (open !== undefined && carried && !opens(received) && received.event !== "EndOfTurn") {
       // this session has come to where the turn was, and hears none
@@ -211,6 +216,7 @@ export const make = (options: TurnOptions): Turns => {
   const carry = ({ from, until }: Carried): void => {
     // turns are counted anew there
     ended = undefined
+    toldUntil = undefined
     if (open === undefined) return
     const { latest } = open
     const words = latest.words.filter((word) => word.end != null && word.end <= from + tolerance)
@@ -236,6 +242,13 @@ const toWord = (word: Word): FluxEvent.Word => ({
 
 const meanConfidence = (words: ReadonlyArray<Word>): number | undefined =>
   words.length === 0 ? undefined : words.reduce((sum, word) => sum + word.confidence, 0) / words.length
+
+/** Without the words that lie before a second of the conversation, where they have times. */
+export const withoutTold = (info: TurnInfo, until: number | undefined): TurnInfo => {
+  if (until === undefined || info.audio_window_start >= until) return info
+  const words = info.words.filter(({ end }) => end == null || end > until)
+  return words.length === info.words.length ? info : { ...info, words, transcript: words.map(({ word }) => word).join(" ") }
+}
 
 /**
  * A turn that has ended here may go on at Flux, which was not asked: its transcript is cumulative, so the words that

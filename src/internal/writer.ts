@@ -12,6 +12,11 @@ export interface Destination {
 
 /** See the module. */
 export interface Writer {
+  /** A frame is under way from now on. */
+  readonly begin: (frame: Placed) => void
+  /** Sends the frame that is under way. */
+  readonly send: (to: Destination, frame: Placed) => Effect.Effect<void, FluxError>
+  /** Both. */
   readonly write: (to: Destination, frame: Placed) => Effect.Effect<void, FluxError>
   /** Whether a frame is under way. */
   readonly busy: () => boolean
@@ -53,13 +58,20 @@ export const make = (options: {
     return left > 0 ? Effect.andThen(Effect.sleep(left), deadline) : Effect.fail(options.timedOut(timeout))
   })
 
+  const begin: Writer["begin"] = (frame) => {
+    sentAt = now()
+    since = sentAt
+    if (frame.dataType === "BINARY") count(frame)
+  }
+  const send: Writer["send"] = (to, frame) => Effect.ensuring(to.send(frame), done)
+
   return {
+    begin,
+    send,
     write: (to, frame) =>
       Effect.suspend(() => {
-        sentAt = now()
-        since = sentAt
-        if (frame.dataType === "BINARY") count(frame)
-        return Effect.ensuring(to.send(frame), done)
+        begin(frame)
+        return send(to, frame)
       }),
     busy: () => since !== undefined,
     sentAt: () => sentAt,

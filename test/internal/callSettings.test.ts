@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as Scheduler from "effect/Scheduler"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as FluxError from "../../src/FluxError.ts"
@@ -40,15 +41,17 @@ const make = Effect.fnUntraced(function*(
     capabilities,
     now: () => clock.currentTimeMillisUnsafe(),
     failure: (reason) => FluxError.make(reason, "streaming"),
-    configure: (change) => void sent.push(change),
+    configure: (change, handedOver) => {
+      sent.push(change)
+      handedOver()
+    },
     tell: (news) => void told.push(news.type === "Notice" ? news.code : `${news.type} ${news.settings.join()}`)
   })
   changes.start()
   yield* fork(changes.run)
   const call = callSettings.make({
     session: {
-      settings: Effect.sync(changes.settings),
-      update: (next) => Effect.as(changes.update(next), "configured" as const),
+      change: (next) => Effect.as(changes.change(next), "configured" as const),
       reject: (settings, { reason }) => Effect.sync(() => void told.push(`rejected ${settings.toSorted().join()} ${reason._tag}`))
     },
     capabilities,
@@ -117,6 +120,31 @@ describe("settings of a call", () => {
       yield* change({ eotThreshold: 0.55 })
       assert.strictEqual(settings().eotThreshold, 0.8)
       assert.strictEqual(sent.length, 1)
+    }))
+
+  it.effect("two changes at the same time are both in force, wherever one gives way to the other", () =>
+    Effect.gen(function*() {
+      for (let opsBeforeYield = 3; opsBeforeYield < 14; opsBeforeYield++) {
+        for (let delay = 0; delay < 10; delay++) {
+          const { call, changes, sent, settings } = yield* make()
+          const first = yield* Effect.forkChild(
+            Effect.provideService(call.update({ eotThreshold: 0.8, minConfidence: 0.3 }), Scheduler.MaxOpsBeforeYield, opsBeforeYield)
+          )
+          yield* Effect.repeat(Effect.yieldNow, { times: delay })
+          const second = yield* fork(Effect.exit(call.update({ keyterm: ["a"], shouldInterrupt: true })))
+          yield* Effect.repeat(Effect.yieldNow, { times: 50 })
+          const where = `after ${delay} turns, yielding every ${opsBeforeYield} steps`
+          const { eotThreshold, keyterm, minConfidence, shouldInterrupt } = settings()
+          assert.deepStrictEqual([eotThreshold, keyterm, minConfidence, shouldInterrupt], [0.8, ["a"], 0.3, true], where)
+          const [asked] = sent
+          changes.onSuccess(success(asked?.thresholds, asked?.keyterms))
+          changes.onSuccess(success({ eot_threshold: 0.8 }, ["a"]))
+          yield* Effect.repeat(Effect.yieldNow, { times: 50 })
+          assert.strictEqual(sent.length, 2, where)
+          assert.isDefined(first.pollUnsafe(), where)
+          assert.isUndefined(outcome(second), where)
+        }
+      }
     }))
 
   it.effect("one change that fails takes nothing from another of the same field", () =>

@@ -17,7 +17,7 @@ const hosted = Profile.profiles["hosted-2026-09"]
 const initial = configure.activeOf({ ...defaults, model: "flux-general-multi" })
 
 /** One configurator, what it sent, and what it told. */
-const make = Effect.fnUntraced(function*(onSend: (change: FluxMessage.Configure) => void = () => {}, timeout = () => 5000) {
+const make = Effect.fnUntraced(function*(onSend: (change: FluxMessage.Configure) => void = () => {}, timeout = () => 5000, handOver = (told: () => void): void => told()) {
   const clock = yield* Clock.Clock
   const sent: Array<FluxMessage.Configure> = []
   const told: Array<string> = []
@@ -26,8 +26,9 @@ const make = Effect.fnUntraced(function*(onSend: (change: FluxMessage.Configure)
     check: (active) => check({ ...defaults, model: "flux-general-multi", ...active }, hosted.limits),
     now: () => clock.currentTimeMillisUnsafe(),
     timeout,
-    send: (change) => {
+    send: (change, told) => {
       sent.push(change)
+      handOver(told)
       onSend(change)
     },
     failure: (reason) => FluxError.make(reason, "streaming"),
@@ -335,6 +336,29 @@ describe("configure", () => {
       assert.deepStrictEqual(told, ["applied eotThreshold", "unanswered keyterm"])
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(told.length, 3)
+    }))
+
+  it.effect("the bound begins when Flux is asked: one that waits behind a frame under way is not given up", () =>
+    Effect.gen(function*() {
+      const waits: Array<() => void> = []
+      const { ask, configurator, sent } = yield* make(undefined, undefined, (told: () => void) => void waits.push(told))
+      configurator.start()
+      const asking = yield* ask({ eotThreshold: 0.8 })
+      const next = yield* ask({ keyterm: ["a"] })
+      yield* TestClock.adjust("7 seconds")
+      assert.deepStrictEqual([outcome(asking), sent.length], ["waits", 1])
+      waits[0]?.()
+      yield* TestClock.adjust("4999 millis")
+      assert.deepStrictEqual([outcome(asking), sent.length], ["waits", 1])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([outcome(asking), outcome(next), sent.length], ["ConfigureUnanswered", "waits", 2])
+      // the one that was given up has no say in the bound of the next
+      waits[0]?.()
+      yield* TestClock.adjust("7 seconds")
+      assert.strictEqual(outcome(next), "waits")
+      waits[1]?.()
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(outcome(next), "ConfigureUnanswered")
     }))
 
   it.effect("what comes after the end answers nobody a second time", () =>

@@ -37,7 +37,6 @@ const make = Effect.fnUntraced(function*(force: boolean) {
     }))))
   const seconds = (): number => samples / 16_000
   const endTurn = endTurns.make({
-    position: outbox.position,
     outbox,
     progress: {
       turnOpen: () => flux.open,
@@ -50,7 +49,8 @@ const make = Effect.fnUntraced(function*(force: boolean) {
       abandon: () => {}
     },
     now: () => clock.currentTimeMillisUnsafe(),
-    offeredSeconds: () => seconds() + Audio.secondsOf(pcm16, outbox.bytes()),
+    secondsAt: (sample) => seconds() + Audio.secondsOf(pcm16, outbox.bytesBefore(sample)),
+    sentSeconds: seconds,
     idle: () => outbox.bytesToTake() === 0,
     silence: { dataType: "BINARY", bytes: Audio.silence(pcm16, 80) },
     force,
@@ -67,7 +67,7 @@ const make = Effect.fnUntraced(function*(force: boolean) {
     flux.open = open
   }
   const speak = (frames: number) => Effect.andThen(outbox.send(new Uint8Array(frames * frame)), TestClock.adjust(0))
-  const ask = fork(Effect.exit(endTurn.run))
+  const ask = fork(Effect.exit(Effect.suspend(() => endTurn.run(outbox.position()))))
   const count = (what: (typeof sent)[number]): number => sent.filter((each) => each === what).length
   return { ask, count, endTurn, flux, givenUp: () => givenUp, outbox, sent, sessionEnd, speak, tell }
 })

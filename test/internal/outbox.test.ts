@@ -652,6 +652,30 @@ describe("outbox", () => {
       }
     }))
 
+  it.effect("a sender that is interrupted on its way to the door, wherever it is, leaves nobody waiting", () =>
+    Effect.gen(function*() {
+      for (let opsBeforeYield = 3; opsBeforeYield < 14; opsBeforeYield++) {
+        for (let delay = 0; delay < 12; delay++) {
+          const outbox = yield* make(frame)
+          yield* outbox.send(new Uint8Array(frame))
+          const sender = yield* outbox.send(new Uint8Array(frame)).pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, opsBeforeYield),
+            Effect.forkChild
+          )
+          yield* turns(delay)
+          yield* Fiber.interrupt(sender)
+          const where = `after ${delay} turns, yielding every ${opsBeforeYield} steps`
+          yield* outbox.take
+          assert.isTrue(outbox.offerUnsafe(new Uint8Array(frame)), where)
+          outbox.finish()
+          yield* outbox.take
+          const taking = yield* fork(outbox.take)
+          if (taking.pollUnsafe() === undefined) yield* Fiber.interrupt(taking)
+          assert.isTrue(Exit.isSuccess(yield* Fiber.await(taking)), where)
+        }
+      }
+    }))
+
   it.effect("what is offered under mute does not pass who waits at the door", () =>
     Effect.gen(function*() {
       const outbox = yield* make(frame)

@@ -24,7 +24,10 @@ const make = Effect.fnUntraced(function*(initial: Settings = multi, capabilities
     capabilities,
     now: () => clock.currentTimeMillisUnsafe(),
     failure: (reason) => FluxError.make(reason, "streaming"),
-    configure: (change) => void sent.push(change),
+    configure: (change, handedOver) => {
+      sent.push(change)
+      handedOver()
+    },
     tell: (news) => void told.push(news)
   })
   changes.start()

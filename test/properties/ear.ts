@@ -26,6 +26,8 @@ export interface Ear {
 
 /** Moments nearer than this are one: windows are 32-bit floats, and the client takes a millisecond for noise. */
 const noiseSeconds = 0.0021
+/** So near the client takes them for one in any case; in between it may or may not. */
+const sureSeconds = 0.0005
 
 /** Silence that nobody offered: stamped audio has no zeros. */
 export const isSilence = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
@@ -34,6 +36,7 @@ export const isSilence = (bytes: Uint8Array): boolean => bytes.every((byte) => b
 export const make = (sampleRate: number, isMuted: (sample: number) => boolean): Ear => {
   const pieces: Array<Piece> = []
   const noise = noiseSeconds * sampleRate
+  const sure = sureSeconds * sampleRate
   let heard = 0
   let reached = 0
 
@@ -61,23 +64,26 @@ export const make = (sampleRate: number, isMuted: (sample: number) => boolean): 
       const sample = seconds * sampleRate
       const value = told * sampleRate - beyond(sample)
       const around = near(sample)
-      const last = around.at(-1)
       if (nothing(at) && told === seconds) return true
-      if (last === undefined) return false
-      // where the conversation went on after a gap, later, it had not done so yet
-      return same(value, place(last, sample)) || around.some((piece, index) => {
+      return around.some((piece, index) => {
         const next = around[index + 1]
-        return next !== undefined && next.at >= at && same(value, place(piece, sample))
+        // where the conversation went on after a gap, later, it had not done so yet
+        const isLast = next === undefined || next.at >= at || next.from > sample + sure
+        return isLast && same(value, place(piece, sample))
       })
     },
     isEnd: (seconds, told, at) => {
       const sample = seconds * sampleRate
       const value = told * sampleRate - beyond(sample)
       const around = near(sample)
-      const [first] = around
-      // a piece that is no longer than the noise may be told apart
-      const holds = around.filter(({ from, to }) => from + 0.5 < sample && sample <= to + 0.5)
-      return (nothing(at) && told === seconds) || [first, ...holds].some((piece) => piece !== undefined && same(value, place(piece, sample)))
+      if (nothing(at) && told === seconds) return true
+      return around.some((piece, index) => {
+        const before = around[index - 1]
+        const isFirst = before === undefined || before.to < sample - sure
+        // a piece that is no longer than the noise may be told apart
+        const holds = piece.from + 0.5 < sample && sample <= piece.to + 0.5
+        return (isFirst || holds) && same(value, place(piece, sample))
+      })
     }
   }
 }
@@ -94,19 +100,20 @@ const positionOf = (bytes: Uint8Array, least: number, isMuted: (sample: number) 
 }
 
 /** A pair says where it is from; of less, the nearest that it may be. */
-const candidates = (bytes: Uint8Array, least: number): Array<number> => {
+function* candidates(bytes: Uint8Array, least: number): Generator<number> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const first = view.getInt16(0, true)
   const skipped = first < 0 ? 1 : 0
   if (bytes.length < 4 + 2 * skipped) {
-    return Array.from({ length: mostSkipped }, (_, at) => least + at)
+    for (let at = 0; at < mostSkipped; at++) yield least + at
+    return
   }
   const low = view.getInt16(2 * skipped, true) & mask
   const high = view.getInt16(2 * skipped + 2, true) & mask
   const pair = (((high - low) & mask) << 14) | low
   const from = pair * 2 - skipped
-  return from >= least ? [from] : []
+  if (from >= least) yield from
 }
 const mask = 0x3fff
-/** Fewer samples than this may be absent before a frame that is too short to say where it is from. */
-const mostSkipped = 2 ** 17
+/** Fewer samples than this may be absent before a frame that is too short to say where it is from: nobody speaks aside for longer. */
+const mostSkipped = 2 ** 20

@@ -112,4 +112,142 @@ describe("regressions", () => {
       const sent = witness.sent.flatMap(({ bytes, type }) => (type === "Configure" ? [JSON.parse(new TextDecoder().decode(bytes)).thresholds.eot_timeout_ms] : []))
       assert.deepStrictEqual(sent, [1000, 3000])
     }))
+
+  it.effect("a Configure that waits for a frame under way is given up 5 s after it was sent, and the next one goes then", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf(
+        {
+          policy: "drop-oldest",
+          acts: [
+            { act: "stream", frames: 2 },
+            { act: "update", eot: 0.7, timeout: 1000, keyterm: "", eager: 0 },
+            { act: "stream", frames: 5 },
+            { act: "update", eot: 0.5, timeout: 3000, keyterm: "two", eager: 0.4 },
+            { act: "pause", millis: 7000 }
+          ]
+        },
+        { profile: "hosted-2026-09", trouble: "slow", answers: ["never"] }
+      ))
+      // asked for at 160 ms, while a frame of 90 ms was under way since 90
+      assert.deepStrictEqual(witness.sent.flatMap(({ at, type }) => (type === "Configure" ? [at] : [])), [180, 5180])
+    }))
+
+  it.effect("a turn that is ended by a sender who had to wait is ended behind the frame that made room", () =>
+    Effect.gen(function*() {
+      // the sender goes on in the moment in which its last frame is taken, which is under way for 4 s
+      const { endTurns, witness } = yield* check(scriptOf(
+        {
+          rate: 8000,
+          limit: 1,
+          acts: [{ act: "send", bytes: 2561, how: "waits" }, { act: "endTurn" }, { act: "pause", millis: 7000 }],
+          leaves: { how: "close", after: -1 }
+        },
+        { says: [[], ["idle"]], trouble: "slower" }
+      ))
+      assert.strictEqual(endTurns[0]?.from, 4000)
+      // it needs no silence, only what keeps the session alive
+      assert.deepStrictEqual(witness.sent.filter(({ type }) => type === undefined).map(({ at, bytes }) => [at, isSilence(bytes)]).slice(0, 3), [[0, false], [4000, false], [14_000, true]])
+    }))
+
+  it.effect("a lone sample may be like one that was dropped", () =>
+    Effect.gen(function*() {
+      // the first that was dropped, and the last one, which came, say the same of where they are from
+      const { sound, witness } = yield* check(scriptOf({
+        rate: 44_100,
+        policy: "drop-oldest",
+        limit: 1,
+        acts: [
+          { act: "send", bytes: 2, how: "waits" },
+          { act: "stream", frames: 5 },
+          { act: "endTurn" },
+          { act: "send", bytes: 2, how: "waits" },
+          { act: "stream", frames: 20 }
+        ]
+      }, {}))
+      assert.isAbove(witness.sent.filter(({ bytes }) => bytes.length === 2 && !isSilence(bytes)).length, 1)
+      assert.strictEqual(sound.bytes(), 2 * (2 + 25 * 3528))
+    }))
+
+  it.effect("a part of a frame that waited for the end of a turn waits 80 ms more", () =>
+    Effect.gen(function*() {
+      const { endTurns, witness } = yield* check(scriptOf(
+        {
+          acts: [
+            { act: "send", bytes: 2560, how: "waits" },
+            { act: "pause", millis: 80 },
+            { act: "endTurn" },
+            { act: "send", bytes: 640, how: "unsafe" },
+            { act: "pause", millis: 40 },
+            { act: "pause", millis: 1 },
+            { act: "pause", millis: 7000 },
+            { act: "pause", millis: 500 }
+          ]
+        },
+        { says: [["start"], []] }
+      ))
+      assert.deepStrictEqual(endTurns, [{ from: 80, to: 7120 }])
+      assert.deepStrictEqual(witness.sent.filter(({ bytes }) => bytes.length === 640).map(({ at }) => at), [7200])
+    }))
+
+  it.effect("a moment that is as near to a gap as noise may be told on either side of it", () =>
+    Effect.gen(function*() {
+      // a sample, and 29 more that keep the session alive, before audio goes on 0.8 s later
+      const { events } = yield* check(scriptOf(
+        {
+          keepAlive: 400,
+          acts: [
+            { act: "send", bytes: 2, how: "unsafe" },
+            { act: "aside", frames: 10 },
+            { act: "pause", millis: 12_000 },
+            { act: "stream", frames: 20 }
+          ]
+        },
+        { says: [["more"]] }
+      ))
+      assert.isAbove(turns(events).length, 0)
+    }))
+
+  it.effect("silence in real time is no burst, although its times are no whole milliseconds", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf(
+        {
+          rate: 44_100,
+          keepAlive: 400,
+          acts: [
+            { act: "pause", millis: 7000 },
+            { act: "send", bytes: 30_001, how: "waits" },
+            { act: "pause", millis: 25_000 },
+            { act: "send", bytes: 30_001, how: "unsafe" }
+          ]
+        },
+        { opening: "slow-headers", says: [["more"], []] }
+      ))
+      assert.isAbove(witness.sent.filter(({ bytes }) => bytes.length > 2 && isSilence(bytes)).length, 100)
+    }))
+
+  it.effect("a sample that is offered after seconds of mute is from where it is", () =>
+    Effect.gen(function*() {
+      const { witness } = yield* check(scriptOf({
+        rate: 44_100,
+        acts: [
+          { act: "mute", on: true },
+          { act: "stream", frames: 20 },
+          { act: "stream", frames: 20 },
+          { act: "mute", on: false },
+          { act: "send", bytes: 2, how: "waits" }
+        ]
+      }, {}))
+      assert.strictEqual(witness.ear.pieces[0]?.position, 40 * 3528)
+    }))
+
+  it.effect("a write of silence that fails late in a pause leaves the next frame of it waiting until the session fails", () =>
+    Effect.gen(function*() {
+      // from 500 ms on a frame each 80 ms, of which the twelfth fails: nothing is written any more, and it is ready until 1880 ms
+      const { ending, witness } = yield* check(scriptOf(
+        { acts: [{ act: "pause", millis: 1500 }] },
+        { opening: "turn-first", trouble: "fails", troubleAt: 12 }
+      ))
+      assert.deepStrictEqual([witness.sent.length, witness.writeFailedAt], [12, 1380])
+      assert.strictEqual(ending?._tag, "Failure")
+    }))
 })

@@ -74,8 +74,10 @@ export const mostBytes = 30_001
 const eventsBound = 4096 + 8
 /** Control messages that stand on top of the outbox's limit. */
 const controlBytes = 400
-/** A Configure has 5 s, as has the one before it; opening has 25, and a frame under way 5. */
-const updateBound = Duration.seconds(41)
+/** How long a session whose write has failed waits to hear why. */
+const reasonMillis = 500
+/** A Configure has 5 s from when it is sent, and a frame under way before it 5; so has the one before it, and opening has 25. */
+const updateBound = Duration.seconds(46)
 
 /** Plays the user. */
 export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
@@ -202,12 +204,14 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
     })
     return Effect.asVoid(Effect.forkDetach(ending, { startImmediately: true }))
   })
-  /** What was offered goes out by itself: a part of a frame waits for 80 ms, a write that failed for 500. */
+  /** Whatever waits goes out by itself, a part of a frame after 80 ms; but for what comes after a write that failed, until that ends the session. */
   const drains = Effect.gen(function*() {
     const idle = other.blocksMillis === 0 && other.frees && (yield* session.status) === "ready" && behind.size === 0 &&
-      endTurns.every(({ to }) => to < Number.POSITIVE_INFINITY)
+      // what they held may end with a part of a frame
+      endTurns.every(({ to }) => to + Audio.frameMillis < now())
     const { outboxBytes } = yield* session.buffered
-    if (idle && outboxBytes > 0) witness.wrong.push(`${outboxBytes} bytes still wait at ${now()} ms`)
+    const failing = witness.writeFailedAt !== undefined && now() < witness.writeFailedAt + reasonMillis
+    if (idle && !failing && outboxBytes > 0) witness.wrong.push(`${outboxBytes} bytes still wait at ${now()} ms`)
   })
   const mute = (on: boolean): Effect.Effect<void> =>
     Effect.suspend(() => {

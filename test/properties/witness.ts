@@ -31,6 +31,8 @@ export interface Witness {
   readonly wrong: Array<string>
   /** When a Configure was sent while another was out. */
   readonly configuresOut: Array<number>
+  /** When a write failed: nothing is written from then on. */
+  writeFailedAt: number | undefined
   connectedAt: number | undefined
   /** The response is over. */
   overAt: number | undefined
@@ -52,6 +54,7 @@ export const make = (sampleRate: number, drainMillis: number, isMuted: (sample: 
     read: [],
     wrong: [],
     configuresOut: [],
+    writeFailedAt: undefined,
     connectedAt: undefined,
     overAt: undefined,
     closeStreamAt: undefined,
@@ -90,10 +93,11 @@ export const make = (sampleRate: number, drainMillis: number, isMuted: (sample: 
       send: (frame) =>
         Effect.flatMap(Clock.currentTimeMillis, (at) => {
           const sent = sends(frame, at)
-          return Effect.onExit(Effect.andThen(probe, to.send(frame)), () =>
+          return Effect.onExit(Effect.andThen(probe, to.send(frame)), (exit) =>
             Effect.map(Clock.currentTimeMillis, (now) => {
               sent.done = now
               sending -= 1
+              if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) witness.writeFailedAt ??= now
             }))
         }),
       messages: to.messages.pipe(

@@ -3,15 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
+import * as FluxSession from "../../src/FluxSession.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import { profiles } from "../../src/FluxTransport.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { chunk, entries, fork } from "../support/session.ts"
+import { chunk, entries, fork, settingsOf } from "../support/session.ts"
 import { draw } from "../support/sound.ts"
 import { connected, requestId } from "../support/wire.ts"
 
@@ -56,14 +58,14 @@ const silent = FakeTransport.layerPeer(() => ({
     frame.dataType === "UTF8" && new TextDecoder().decode(frame.bytes).includes("CloseStream") ? server.end : Effect.void
 }), { capabilities: wide })
 
-/** Answers each Configure after a while with what it echoes for it, or refuses it. */
-const slow = (delay: number, answer: (configure: typeof Configure.Type, number: number) => object | undefined) =>
+/** Answers each Configure after a while with what it echoes for it, or refuses it; takes its time over each frame of audio. */
+const slow = (delay: number, answer: (configure: typeof Configure.Type, number: number) => object | undefined, audioMillis = 0) =>
   FakeTransport.layerPeer(() => {
     let number = 0
     return {
       opened: (server) => server.say(connected),
       received: (frame, server) => {
-        if (frame.dataType === "BINARY") return Effect.void
+        if (frame.dataType === "BINARY") return Effect.sleep(audioMillis)
         const message = Schema.decodeSync(Configure)(new TextDecoder().decode(frame.bytes))
         if (message.type !== "Configure") return server.end
         const said = answer(message, number++)
@@ -140,14 +142,22 @@ describe("settings in mid-call", () => {
       assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0 }))).reason._tag, "ConnectionLost")
     }).pipe(withTransport(FakeTransport.layer())))
 
-  it.effect("that the endpoint cannot change are refused, all or nothing, and nothing is sent", () =>
+  /** One session, and no other. */
+  const alone = (patch: FluxSettings.SettingsPatch = {}) =>
     Effect.gen(function*() {
-      const { call, settings } = yield* opened()
-      const error = yield* Effect.flip(call.update({ eotThreshold: 0.8, minConfidence: 0.5 }))
+      const settings = settingsOf(patch)
+      const session = yield* FluxSession.open(settings, { id: "call" })
+      yield* session.connected
+      return { session, change: (more: FluxSettings.SettingsPatch) => session.update(Result.getOrThrow(FluxSettings.resolve(settings, more, wide))) }
+    })
+
+  it.effect("that the endpoint cannot change are refused by a session alone, all or nothing, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { change, session } = yield* alone()
+      const error = yield* Effect.flip(change({ eotThreshold: 0.8, minConfidence: 0.5 }))
       assert.strictEqual(error.reason._tag, "UnsupportedByEndpoint")
       assert.match(error.message, /eotThreshold/)
-      assert.deepInclude(yield* call.settings, { minConfidence: 0 })
-      assert.deepStrictEqual(settings(), [])
+      assert.deepInclude(yield* session.settings, { minConfidence: 0 })
       assert.deepStrictEqual((yield* entries).map(({ what }) => what), ["open"])
     }).pipe(withTransport(FakeTransport.layer())))
 
@@ -157,10 +167,10 @@ describe("settings in mid-call", () => {
     mipOptOut: { mipOptOut: true },
     "eagerEotThreshold to none": { eagerEotThreshold: null }
   } satisfies Record<string, FluxSettings.SettingsPatch>)) {
-    it.effect(`that only another session can have are refused: ${what}`, () =>
+    it.effect(`that only another session can have are refused by a session alone: ${what}`, () =>
       Effect.gen(function*() {
-        const { call } = yield* opened({ settings: { eagerEotThreshold: 0.4 } })
-        const error = yield* Effect.flip(call.update({ ...patch, eotThreshold: 0.6 }))
+        const { change } = yield* alone({ eagerEotThreshold: 0.4 })
+        const error = yield* Effect.flip(change({ ...patch, eotThreshold: 0.6 }))
         assert.strictEqual(error.reason._tag, "UnsupportedByEndpoint")
         assert.include(error.message, what)
         assert.deepStrictEqual(yield* configures, [])
@@ -285,6 +295,22 @@ describe("Configure: one at a time", () => {
       assert.strictEqual(yield* call.status, "ready")
     }).pipe(withTransport(silent)))
 
+  it.effect("its bound begins when it is sent, not while a frame under way holds it up", () =>
+    Effect.gen(function*() {
+      const { call, settings } = yield* opened()
+      yield* call.send(chunk(80))
+      const first = yield* fork(call.update({ eotThreshold: 0.8 }))
+      const second = yield* fork(call.update({ eotTimeoutMs: 3000 }))
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual([first.pollUnsafe(), settings()], [undefined, []])
+      assert.deepStrictEqual((yield* configures).map(({ at, thresholds }) => [at, thresholds]), [[4000, { eot_threshold: 0.8 }]])
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(first), "configured")
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(yield* Fiber.join(second), "configured")
+      assert.deepStrictEqual((yield* configures).map(({ at }) => at), [4000, 8000])
+    }).pipe(withTransport(slow(4000, ({ thresholds = {} }) => success({ eot_threshold: 0.8, eot_timeout_ms: 5000, ...thresholds }), 4000))))
+
   it.effect("has the bound of the settings", () =>
     Effect.gen(function*() {
       const { call } = yield* opened({ settings: { configureTimeout: "2 seconds" } })
@@ -342,8 +368,8 @@ describe("three levels of settings", () => {
       // below what this call has set for itself
       yield* change({ eotThreshold: 0.6 })
       assert.deepInclude(settings()[0], { type: "SettingsRejected", settings: ["eotThreshold"] })
-      yield* change({ tag: ["x"] })
-      assert.deepInclude(settings()[1], { type: "SettingsRejected", settings: ["tag"] })
+      yield* change({ sampleRate: 8000 })
+      assert.deepInclude(settings()[1], { type: "SettingsRejected", settings: ["sampleRate"] })
       assert.strictEqual(yield* call.status, "ready")
       assert.deepStrictEqual(yield* configures, [])
     }).pipe(simulated()))
@@ -351,7 +377,7 @@ describe("three levels of settings", () => {
   it.effect("a change that failed leaves the setting to the defaults", () =>
     Effect.gen(function*() {
       const { call } = yield* opened()
-      yield* Effect.flip(call.update({ eotThreshold: 0.8, tag: ["x"] }))
+      yield* Effect.flip(call.update({ eotThreshold: 0.8, sampleRate: 8000 }))
       yield* change({ eotThreshold: 0.6 })
       assert.deepInclude(yield* call.settings, { eotThreshold: 0.6 })
     }).pipe(simulated()))

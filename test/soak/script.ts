@@ -104,6 +104,8 @@ export const faults = ({ intensity, seed, speed, wire, within }: Trouble): Reado
     { fault: "stop-reading", at: at() },
     { fault: "corrupt-crc", at: at() },
     { fault: "mute", at: at() },
+    // longer than a client that catches up takes to notice, or what is said in it is lost
+    ...(wire ? [] : [{ fault: "mute", at: at(), for: some(25, 30) } as const]),
     { fault: "say", at: at(), text: "{\"type\":\"Update\"" },
     { fault: "say", at: at(), text: "{\"type\":\"Novelty\"}" },
     { fault: "reset", turn: Math.floor(some(0, 20)), after: some(0, 2) },
@@ -114,7 +116,7 @@ export const faults = ({ intensity, seed, speed, wire, within }: Trouble): Reado
   ]
   const lasting: ReadonlyArray<Fault.Fault> = [
     { fault: "omit", event: "StartOfTurn" },
-    { fault: "omit", event: "Update" },
+    { fault: "omit", event: "Update", turn: Math.floor(some(0, 10)) },
     { fault: "omit", event: "EagerEndOfTurn" },
     { fault: "lag", delay: millis(50, 400) },
     { fault: "stay-open" },

@@ -2,7 +2,10 @@
 import * as outboxes from "../../src/internal/outbox.ts"
 import * as replayBuffers from "../../src/internal/replayBuffer.ts"
 
-export type AudioOut = replayBuffers.ReplayBuffer & outboxes.Outbox
+export interface AudioOut extends replayBuffers.ReplayBuffer, Omit<outboxes.Outbox, "hold" | "bytes"> {
+  /** Holds what is offered from now on. */
+  readonly hold: (from?: number) => void
+}
 
 export const make = (options: Parameters<typeof replayBuffers.make>[0]): AudioOut => {
   const buffer = replayBuffers.make(options)
@@ -11,6 +14,7 @@ export const make = (options: Parameters<typeof replayBuffers.make>[0]): AudioOu
   return {
     ...buffer,
     ...outbox,
+    hold: (from = buffer.position()) => outbox.hold(from),
     fail: (error) => {
       buffer.fail(error)
       outbox.close()

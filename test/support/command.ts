@@ -46,9 +46,9 @@ export interface Running {
   readonly status: Promise<number | null>
 }
 
-/** Starts the command as a process. */
+/** Starts the command, or another program, as a process. */
 export const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
-  const child = spawn(process.execPath, ["src/bin.ts", ...args], {
+  const child = spawn(process.execPath, [options.program ?? "src/bin.ts", ...args], {
     cwd: root,
     // nothing of the machine's AWS set-up; the cache halves what a process costs
     env: { HOME: home, NODE_COMPILE_CACHE: join(home, "cache"), AWS_EC2_METADATA_DISABLED: "true", ...options.env }
@@ -85,6 +85,8 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}): Runni
 
 /** What a process is given. */
 export interface Options {
+  /** Default: the command. */
+  readonly program?: string
   readonly env?: Record<string, string>
   readonly stdin?: Uint8Array | "open"
 }

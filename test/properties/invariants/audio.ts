@@ -1,6 +1,7 @@
 /** Audio: every sample that was offered came, in order and byte for byte, or was muted, or is told as dropped; usage adds up (1, 6). */
 import { assert } from "@effect/vitest"
 import * as Exit from "effect/Exit"
+import * as Stamp from "../../../src/simulator/Stamp.ts"
 import { mostBytes, type Outcome, settingsOf } from "../run.ts"
 
 /** What became of a sample. */
@@ -30,9 +31,12 @@ const fates = ({ events, sound, user }: Outcome): Uint8Array => {
   return fate
 }
 
-/** A pair of samples says where it is from, a part of one only within 2^15 of them: then it is the first that is due. */
-const nearestDue = (fate: Uint8Array, position: number): number => {
-  for (let at = position; at < fate.length; at += 2 ** 15) if (fate[at] === due) return at
+/** A pair of samples says where it is from, a part of one does not quite: then it is the first like it that is due. */
+const nearestDue = (fate: Uint8Array, position: number, samples: number): number => {
+  const came = Stamp.audio(position, samples)
+  for (let at = position; at < fate.length; at++) {
+    if (fate[at] === due && Stamp.audio(at, samples).every((byte, index) => byte === came[index])) return at
+  }
   return position
 }
 
@@ -44,7 +48,7 @@ const arrival = (outcome: Outcome): void => {
   const cameAt = new Uint8Array(fate.length)
   for (const { from, offered, position, to } of witness.ear.pieces) {
     if (!offered) continue
-    const first = to - from < 4 ? nearestDue(fate, position) : position
+    const first = to - from < 4 ? nearestDue(fate, position, to - from) : position
     for (let at = first; at < first + to - from; at++) {
       // not `assert`, which takes its time
       if (at >= fate.length) assert.fail("more came than was offered")

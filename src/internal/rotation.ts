@@ -1,0 +1,110 @@
+/**
+ * Other sessions in the place of those that grow old, and of those that cannot have the settings that are wanted: the next
+ * one is Connected first, and takes over where no turn is open, or at the latest when the old one has to go.
+ */
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as Semaphore from "effect/Semaphore"
+import * as FluxError from "../FluxError.ts"
+import * as budgets from "./budget.ts"
+import { discard, type Opener } from "./opener.ts"
+import { isOver, type Live, type Relay } from "./relay.ts"
+import * as telemetry from "./telemetry.ts"
+import type { WantedSettings } from "./wantedSettings.ts"
+
+/** A turn that goes on is carried over when its session is so much older than it should be. */
+const reserve = 1.16
+const jitter = 0.1
+/** How long to wait where no session could be had in the place of one that grows old, ms. */
+const patience = 10_000
+
+/** A supervised fiber of a conversation; fails when a session is too old and none is to be had, which is retired then. */
+export const run = (options: {
+  readonly relay: Relay
+  readonly opener: Opener
+  readonly wanted: WantedSettings
+  readonly permits: Semaphore.Semaphore
+  /** Where sessions live. */
+  readonly scope: Scope.Scope
+  readonly now: () => number
+  readonly random: () => number
+  /** For metrics. */
+  readonly context: Context.Context<never>
+  /** No more audio comes: the session in hand will do. */
+  readonly isEnding: () => boolean
+  /** The session in hand is given up; said before it is retired. */
+  readonly onTooOld: (error: FluxError.FluxError) => void
+}): Effect.Effect<never, FluxError.FluxError> => {
+  const { now, opener, relay, scope, wanted } = options
+
+  /** A session with the settings that are wanted now, at most until some time. */
+  const next = (until: number): Effect.Effect<Live, FluxError.FluxError> => {
+    const settings = wanted.get()
+    const opening = opener.open(scope, {
+      permits: options.permits,
+      budget: budgets.make({ now, random: options.random }),
+      settings: () => settings,
+      prepare: () => {},
+      onFailure: () => false,
+      onRetry: () => {},
+      until: Effect.never
+    })
+    return Number.isFinite(until)
+      ? Effect.timeoutOrElse(opening, { duration: Math.max(0, until - now()), orElse: () => Effect.fail(tooOld()) })
+      : opening
+  }
+  /** Until the one that waits has taken over, or is over, or the old one has to go. */
+  const waited = Effect.fnUntraced(function*(live: Live, last: number) {
+    const taken = relay.changed
+    relay.wait(live)
+    if (!relay.isWaiting(live)) return
+    yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
+    if (!relay.isWaiting(live)) return
+    relay.takeWaiting()
+    if (!isOver(live)) relay.takeOver(live)
+  })
+
+  const once = Effect.fnUntraced(function*(old: Live) {
+    const age = Duration.toMillis(old.session.settings().maxSessionAge)
+    const born = old.session.acceptedAt() ?? now()
+    const due = born + age * (1 - jitter + 2 * jitter * options.random())
+    const last = born + age * reserve
+    const isWanted = yield* wanted.reconcile
+    if (!isWanted) {
+      yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
+      if (now() < due) return
+    }
+    if (options.isEnding()) return yield* Effect.never
+    if (!isWanted && now() >= last) {
+      const error = tooOld()
+      // first, as the one that retires may be over right here
+      options.onTooOld(error)
+      old.session.retire()
+      return yield* error
+    }
+    const opened = yield* Effect.result(next(isWanted ? Number.POSITIVE_INFINITY : last))
+    if (Result.isFailure(opened)) {
+      if (isWanted) return wanted.giveUp(opened.failure)
+      // the session in hand is as good as any, as long as it lives
+      return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
+    }
+    const live = opened.success
+    // what was wanted meanwhile needs yet another one
+    if (!wanted.fits(live)) return yield* discard(live, scope)
+    telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
+    yield* waited(live, last)
+    if (relay.current() === live) wanted.inForce(live.session.settings())
+  })
+
+  return Effect.forever(Effect.suspend(() => {
+    const old = relay.current()
+    return old === undefined ? Effect.never : once(old)
+  }))
+}
+
+const tooOld = (): FluxError.FluxError =>
+  FluxError.make(new FluxError.ConnectionLost({ detail: "the session has reached its age, and none could be had in its place" }), "streaming")
