@@ -1,10 +1,13 @@
 /** Many long calls under every fault at random: what came of them, in a table. Exit status 1 where an invariant is broken. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
@@ -106,7 +109,7 @@ const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10
 
 Command.make("soak", config, run).pipe(
   Command.withDescription("Many long calls under every fault at random, and what came of them"),
-  Command.run({ version: "0.0.0" }),
-  Effect.provide(NodeServices.layer),
+  Command.run({ version: "" }),
+  Effect.provide(Layer.mergeAll(NodeServices.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help] }))),
   NodeRuntime.runMain
 )

@@ -18,7 +18,7 @@ export const runInProcess = (group: Group): Effect.Effect<ReadonlyArray<Report>>
     seed: group.seed,
     profile: "hosted-2026-09"
   })
-  const layer = Transcriber.layer.pipe(Layer.provideMerge(endpoint), Layer.provide(FluxSettings.layer()), Layer.orDie)
+  const layer = Transcriber.layer.pipe(Layer.provideMerge(endpoint), Layer.provide(FluxSettings.layer()), Layer.orDie, Layer.provideMerge(TestClock.layer()))
   return Effect.gen(function*() {
     const { ledger } = yield* FakeTransport.FakeTransport
     const running = yield* Effect.forkChild(run(group, 1, ledger), { startImmediately: true })
@@ -26,7 +26,6 @@ export const runInProcess = (group: Group): Effect.Effect<ReadonlyArray<Report>>
     return yield* Fiber.join(running)
   }).pipe(
     Effect.provide(layer),
-    Effect.provide(TestClock.layer()),
     Random.withSeed(String(group.seed)),
     Effect.provideService(References.MinimumLogLevel, "None")
   )

@@ -9,7 +9,7 @@ import * as SageMakerTransport from "../../src/SageMakerTransport.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
 import { credentials } from "../support/rawClient.ts"
-import { faultsOf, type Group, type Report, run } from "./run.ts"
+import { faultsOf, type Group, run } from "./run.ts"
 
 /** How the client connects. */
 export interface Way {
@@ -41,8 +41,8 @@ export const runOverTheWire = Effect.fnUntraced(
     const ledger = Effect.andThen(settled(open), server.ledger)
     const reports = yield* Effect.provide(run(group, speed, ledger), layer, { local: true })
     const left = yield* settled(server.sessions)
-    const rest = left === 0 ? [] : [`${left} sessions are left at the server`]
-    return reports.map((report, at): Report => at === 0 ? { ...report, wrong: [...report.wrong, ...rest] } : report)
+    if (left > 0) return yield* Effect.die(new Error(`${left} sessions are left at the server`))
+    return reports
   },
   Effect.scoped,
   Effect.orDie,

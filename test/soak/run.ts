@@ -58,8 +58,9 @@ export const faultsOf = ({ plan, seed }: Group, how: { readonly speed: number; r
   faults({ ...how, seed, intensity: plan.intensity, within: Math.min(150, plan.seconds) })
 
 /** A call in numbers, and what is wrong with it. */
-export interface Report extends Verdict {
+export interface Report {
   readonly id: string
+  readonly verdict: Verdict
   readonly offered: number
   readonly sessions: number
   /** Names of the faults that happened, once for each session. */
@@ -103,8 +104,8 @@ export const run = Effect.fnUntraced(function*(
     const names = sessions.map(({ faults }) => [...new Set(faults.map(({ fault }) => fault))])
     const { behind, dropped, sessions: connected, turns } = outcome.heard
     return {
-      ...check(outcome, sessions, speech, speed),
       id,
+      verdict: check(outcome, sessions, speech, speed),
       turns,
       behind,
       offered: outcome.offered,

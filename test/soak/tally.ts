@@ -28,6 +28,7 @@ export const make = (): Tally => {
   const count = (of: Map<string, number>, name: string): void => void of.set(name, (of.get(name) ?? 0) + 1)
   return {
     add: (report) => {
+      const { failed, words, wrong: broken } = report.verdict
       sum.calls++
       sum.seconds += report.offered
       sum.sessions += report.sessions
@@ -37,20 +38,20 @@ export const make = (): Tally => {
       sum.refused += report.updates.refused
       sum.dropped += report.droppedSeconds
       sum.turns += report.turns
-      sum.said += report.words.said
-      sum.heard += report.words.heard
-      sum.excused += report.words.excused
-      sum.lost += report.words.lost
-      sum.doubled += report.words.doubled
-      sum.broken += report.wrong.length
+      sum.said += words.said
+      sum.heard += words.heard
+      sum.excused += words.excused
+      sum.lost += words.lost
+      sum.doubled += words.doubled
+      sum.broken += broken.length
       behind.push(...report.behind)
       for (const fault of report.faults) count(faults, fault)
-      if (report.failed !== undefined) {
+      if (failed !== undefined) {
         sum.failed++
-        count(failures, report.failed)
+        count(failures, failed)
       }
-      wrong.push(...report.wrong.slice(0, mostOfOne).map((line) => `${report.id}: ${line}`))
-      if (report.wrong.length > mostOfOne) wrong.push(`${report.id}: and ${report.wrong.length - mostOfOne} more`)
+      wrong.push(...broken.slice(0, mostOfOne).map((line) => `${report.id}: ${line}`))
+      if (broken.length > mostOfOne) wrong.push(`${report.id}: and ${broken.length - mostOfOne} more`)
     },
     wrong: () => wrong,
     rows: () => ({
