@@ -6,8 +6,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import type * as FluxSettings from "../../src/FluxSettings.ts"
-import * as Stamp from "../../src/simulator/Stamp.ts"
 import type * as Transcriber from "../../src/Transcriber.ts"
+import type { Audio } from "./audio.ts"
 import { type Heard, listener, type Stretch } from "./heard.ts"
 import { generator, rate, type Speech } from "./script.ts"
 
@@ -31,6 +31,7 @@ export interface Caller {
   /** Audio comes so many times faster than in real time. */
   readonly speed: number
   readonly speech: Speech
+  readonly audio: Audio
   readonly settings: FluxSettings.SettingsPatch
   /** Whether it changes settings, mutes, ends turns and pauses, too. */
   readonly acts: boolean
@@ -45,7 +46,7 @@ export class Hangs extends Schema.TaggedError<Hangs>()("Hangs", {}) {}
 
 /** Makes a call. */
 export const make = Effect.fnUntraced(function*(transcriber: Transcriber.Transcriber["Service"], caller: Caller) {
-  const { id, onOffered, seconds, seed, speed, watch } = caller
+  const { audio, id, onOffered, seconds, seed, speed, watch } = caller
   const random = generator(seed)
   const { heard, take } = listener(caller.speech)
   const muted: Array<Stretch> = []
@@ -104,7 +105,7 @@ export const make = Effect.fnUntraced(function*(transcriber: Transcriber.Transcr
     const speak = Effect.gen(function*() {
       while (position < total) {
         const samples = Math.min(chunk, total - position)
-        yield* call.send(Stamp.audio(position, samples))
+        yield* call.send(audio(position, samples))
         position += samples
         if (onOffered !== undefined) yield* onOffered(samples / rate)
         yield* pause(samples / rate)

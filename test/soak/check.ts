@@ -30,7 +30,7 @@ export const check = (
   speed: number
 ): Verdict => {
   const failed = failure(outcome)
-  const lost = unheard(outcome, speech.words, failed !== undefined, speed, sessions.flatMap(unnoticed))
+  const lost = unheard(outcome, speech.words, failed !== undefined, speed, sessions.flatMap((session) => unnoticed(session, speech.words)))
   const missing = lost.filter(({ excused }) => !excused)
   const wrong = [
     ...(Exit.isFailure(outcome.exit) && failed === undefined ? [`died: ${String(outcome.exit.cause)}`] : []),
@@ -79,23 +79,46 @@ const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<Sessi
 
 /**
  * What a session hears of which it tells nothing, and is not expected to: from the moment on at which it goes mute, where
- * it never told of audio outside turns, or where its container closes after CloseStream as real ones do; and all of it,
- * where nothing is said of a turn but its end.
+ * it has not told of audio outside turns before, or where its container closes after CloseStream as real ones do; and all
+ * of it, where nothing is said of a turn but its end.
  */
-const unnoticed = ({ ending, faults, received, sent: { messages } }: SessionRecord): ReadonlyArray<Stretch> => {
-  const closes = ending === "fault" && received.texts.some(({ type }) => type === "CloseStream")
-  if (messages["Update"] !== undefined && !closes) return []
+const unnoticed = ({ ending, faults, received, sent: { messages } }: SessionRecord, words: ReadonlyArray<Word>): ReadonlyArray<Stretch> => {
   const saysNoTurn = messages["Update"] === undefined && messages["StartOfTurn"] === undefined
-  const silent = saysNoTurn && faults.some(({ fault }) => fault === "omit")
+  if (saysNoTurn && faults.some(({ fault }) => fault === "omit")) return heardAfter(received, 0)
   const mute = faults.find(({ fault }) => fault === "mute")
-  if (!silent && mute === undefined) return []
-  let before = silent || mute === undefined ? 0 : mute.audioSeconds - received.otherSamples / rate
-  return received.stamped.flatMap((range) => {
+  const begin = received.stamped[0]
+  if (mute === undefined || begin === undefined) return []
+  const after = heardAfter(received, mute.audioSeconds - received.otherSamples / rate)
+  const closes = ending === "fault" && received.texts.some(({ type }) => type === "CloseStream")
+  const isYoung = messages["Update"] === undefined || idle(words, begin.from / rate, (after[0]?.from ?? 0)) < toldWithin
+  return closes || isYoung ? after : []
+}
+
+/** So much audio outside turns is told of for certain, in seconds. */
+const toldWithin = 0.8
+/** Silence after a word that belongs to its turn, at the most. */
+const turnTail = 1
+
+/** What arrived after so many seconds of stamped audio. */
+const heardAfter = ({ stamped }: SessionRecord["received"], seconds: number): ReadonlyArray<Stretch> => {
+  let before = seconds
+  return stamped.flatMap((range) => {
     const [from, to] = [range.from / rate, range.to / rate]
     const heard = Math.max(0, Math.min(before, to - from))
     before -= heard
     return from + heard < to ? [{ from: from + heard - 0.6, to }] : []
   })
+}
+
+/** Seconds between two places of the call at which nobody is in a turn. */
+const idle = (words: ReadonlyArray<Word>, from: number, to: number): number => {
+  let reached = from
+  let sum = 0
+  for (const { end, start } of words) {
+    sum += Math.max(0, Math.min(start, to) - reached)
+    reached = Math.max(reached, end + turnTail)
+  }
+  return sum + Math.max(0, to - reached)
 }
 
 /** The words that were offered and are in no turn. */

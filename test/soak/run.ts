@@ -4,6 +4,7 @@ import type { FluxEvent } from "../../src/FluxEvent.ts"
 import type * as FluxSettings from "../../src/FluxSettings.ts"
 import type { SessionRecord } from "../../src/simulator/Ledger.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
+import * as audios from "./audio.ts"
 import * as calls from "./call.ts"
 import { check, type Verdict } from "./check.ts"
 import { faults, generator, type Speech, speech } from "./script.ts"
@@ -81,10 +82,12 @@ export const run = Effect.fnUntraced(function*(
 ) {
   const transcriber = yield* Transcriber.Transcriber
   const random = generator(seed)
+  const audio = audios.make()
   const callers = Array.from({ length: to - from }, (_, at): calls.Caller => {
     const id = idOf(from + at)
     return {
       id,
+      audio,
       speed,
       speech,
       seconds: plan.seconds,
