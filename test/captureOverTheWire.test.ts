@@ -19,6 +19,7 @@ import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { essence, type Outcome, read, withoutRest } from "./support/capturedCall.ts"
 import { credentials } from "./support/rawClient.ts"
+import { once } from "./support/session.ts"
 import { cut, draw, pcm16 } from "./support/sound.ts"
 
 const script = Script.fromText("good morning\nhow are you today\nfine thank you")
@@ -51,7 +52,7 @@ const call = (
     const events: Array<FluxEvent> = []
     const exit = yield* Stream.fromIterable(cut(speech, [2560])).pipe(
       Audio.paced({ ...pcm16, speed: 10 }),
-      Transcriber.transcribe({ id: "call" }),
+      Transcriber.transcribe({ id: "call", retry: once }),
       // how many of them are superseded before they are read is a matter of moments
       Stream.filter((event) => event.type !== "Update"),
       Stream.runForEach((event) => Effect.sync(() => void events.push(event))),

@@ -19,6 +19,7 @@ import * as Transcriber from "../src/Transcriber.ts"
 import { becomes } from "./support/becomes.ts"
 import { credentials } from "./support/rawClient.ts"
 import { cut, draw, pcm16 } from "./support/sound.ts"
+import { once } from "./support/session.ts"
 import * as tamperingProxy from "./support/tamperingProxy.ts"
 
 const sample = new URL("../src/simulator/sample/", import.meta.url)
@@ -48,7 +49,7 @@ const transcribe = (
 ) =>
   Effect.gen(function*() {
     const transcriber = yield* Transcriber.Transcriber
-    return yield* Stream.runCollect(transcriber.transcribe(audio, options))
+    return yield* Stream.runCollect(transcriber.transcribe(audio, { retry: once, ...options }))
   }).pipe(Effect.provide(transcriberAt(endpointUrl, given)))
 
 const turnsOf = (events: ReadonlyArray<FluxEvent>) =>
@@ -127,7 +128,7 @@ describe("over the wire", () => {
       const error = yield* Effect.gen(function*() {
         const transcriber = yield* Transcriber.Transcriber
         const audio = Stream.concat(Stream.make(draw("vvvvvv")), Stream.never)
-        return yield* Stream.runForEach(transcriber.transcribe(audio), (event) => {
+        return yield* Stream.runForEach(transcriber.transcribe(audio, { retry: once }), (event) => {
           events.push(event)
           const heard = event.type === "Update" && event.transcript === "hello there"
           return heard ? Scope.close(scope, Exit.void) : Effect.void

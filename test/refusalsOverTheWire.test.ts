@@ -13,6 +13,7 @@ import * as SageMakerTransport from "../src/SageMakerTransport.ts"
 import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import * as bare from "./support/bareServer.ts"
+import { once } from "./support/session.ts"
 import { credentials } from "./support/rawClient.ts"
 
 /** How a call to a server fails. */
@@ -22,7 +23,7 @@ const failureAt = (
   settings: FluxSettings.SettingsPatch = {}
 ): Effect.Effect<FluxError.FluxError, unknown> =>
   Stream.never.pipe(
-    Transcriber.transcribe(),
+    Transcriber.transcribe({ retry: once }),
     Stream.runDrain,
     Effect.flip,
     Effect.provide(Transcriber.layer.pipe(

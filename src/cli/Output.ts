@@ -54,7 +54,7 @@ export const note = (event: FluxEvent): string | undefined => {
     case "Warning":
       return `warning: ${event.description} (${event.code})`
     case "Reconnecting":
-      return `warning: the connection broke, trying again (attempt ${event.attempt}): ${event.detail}`
+      return `warning: ${event.detail}; trying again (attempt ${event.attempt})`
     case "Resumed":
       return `the transcription goes on, ${event.behindSeconds.toFixed(1)} s behind`
     case "AudioDropped":

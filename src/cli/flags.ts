@@ -70,6 +70,10 @@ export const settings = {
     Flag.withMetavar("LABEL"),
     Flag.withDescription("Label for usage reports; may be repeated")
   ),
+  maxSessionAge: optional(Flag.String("max-session-age")).pipe(
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("Age at which another session takes over, at the end of a turn (default \"25 minutes\")")
+  ),
   minConfidence: optional(Flag.Finite("min-confidence")).pipe(
     Flag.withMetavar("0-1"),
     Flag.withDescription("A turn's mean word confidence must exceed this to be accepted")

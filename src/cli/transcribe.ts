@@ -121,7 +121,9 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   const { capture, captureContent, simulate } = input
   const asked = flags.overlay<object>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
   const profile = collect(yield* flags.profile(input.capabilities))
-  const settings = collect(flags.checkSettings({ ...asked }, profile))
+  // a simulator in this process is not overrun
+  const unhurried = simulate && input.pace === "fast" ? { catchUpSpeed: 1_000_000 } : {}
+  const settings = collect(flags.checkSettings({ ...unhurried, ...asked }, profile))
 
   const { ledger, replay } = input.simulation
   const path = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)

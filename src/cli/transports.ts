@@ -34,7 +34,7 @@ export const simulator = Effect.fnUntraced(function*(
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
   const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
-  const { url } = yield* SimulatorServer.make({ ...behaviour, onRecord })
+  const { url } = yield* SimulatorServer.make({ ...behaviour, oneCall: true, onRecord })
   yield* say(`simulating the endpoint; it does not recognise speech, ${from}`)
   return yield* SageMaker.make({
     endpointName: "simulator",

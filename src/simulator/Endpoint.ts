@@ -25,6 +25,11 @@ export interface Behaviour {
   readonly faults?: ReadonlyArray<Fault.Fault> | undefined
   /** For faults that are left to chance; the same seed gives the same faults. Default the script's, else 1. */
   readonly seed?: number | undefined
+  /**
+   * All sessions are of one call: lines without times go on from session to session, each until its turn has ended.
+   * Default false: every session begins with the first line.
+   */
+  readonly oneCall?: boolean | undefined
   /** Sessions are answered as a captured server answered; script, profile and faults are then without effect. */
   readonly replay?: Recording | undefined
 }
@@ -82,6 +87,8 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
   const ended = new Set<Ledger.Recorder>()
   let numbers = 0
   let sessions = 0
+  /** Lines whose turns have ended, where all sessions are of one call. */
+  let linesSaid = 0
 
   const happen = (what: "opened" | "refused", recorder: Ledger.Recorder, refusal?: Refusal): void =>
     onHappening({ what, record: recorder.record(), refusal })
@@ -147,6 +154,17 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
       const planned = Fault.plan(faults, seed, session)
       const { recorder, tell } = begin(request, surroundings.now(), session, planned)
       const told = tell(wire, surroundings.now)
+      let first: number | undefined
+      let turnsEnded = 0
+      const counting: Ledger.Recorder = {
+        ...recorder,
+        said: (kind, bytes) => {
+          recorder.said(kind, bytes)
+          if (kind !== "EndOfTurn") return
+          turnsEnded++
+          linesSaid = Math.max(linesSaid, (first ?? 0) + turnsEnded)
+        }
+      }
       const captured = replay?.sessions[session % replay.sessions.length]
       if (captured !== undefined) return Replay.open(captured, { request, wire: told, surroundings, recorder })
       return sessionOf.open({
@@ -159,13 +177,17 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
             script,
             closeMode,
             profile,
+            firstLine: () => {
+              first ??= behaviour.oneCall === true ? linesSaid : 0
+              return first
+            },
             configureFault: configureFaultOf(planned)
           }),
         random: () => Fault.random(seed, session),
         sessions: () => sessions,
         wire: told,
         surroundings,
-        recorder
+        recorder: counting
       })
     },
     refused: (request, refusal, nowMillis) => {

@@ -49,6 +49,8 @@ export interface Options {
   readonly closeMode?: CloseMode | undefined
   /** Which bundle is played; default: the narrowest that has the model asked for. */
   readonly profile?: ProfileName | Profile.Profile | undefined
+  /** The line that is said first, where none is timed; asked for when there is something to say. Default the first one. */
+  readonly firstLine?: (() => number) | undefined
   /** Default: Configure is answered as the bundle does. */
   readonly configureFault?: ConfigureFault | undefined
 }
@@ -118,7 +120,7 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
   }
   const ear = script.clock === "stamps"
     ? hearing(stampClock.make(asked), stampedVoice.make(script, asked))
-    : hearing(speech.make(asked), voice.make(script))
+    : hearing(speech.make(asked), voice.make(script, options.firstLine))
 
   const closing = (messages: ReadonlyArray<Said>): Reply => {
     closed = true

@@ -66,7 +66,7 @@ describe("Output", () => {
     ]
     assert.deepStrictEqual(notes, [
       "warning: it is slow (SLOW)",
-      "warning: the connection broke, trying again (attempt 2): gone",
+      "warning: gone; trying again (attempt 2)",
       "the transcription goes on, 2.3 s behind",
       "warning: audio from 01:01.0 to 01:02.5 was not transcribed",
       undefined

@@ -14,6 +14,7 @@ const events = (stdout: string): ReadonlyArray<unknown> =>
     const { id: _id, receivedAt: _at, requestId: _request, ...event } = JSON.parse(line)
     // what was on its way when a call broke is a matter of moments
     if (event.type === "Disconnected") return [{ ...event, usage: undefined }]
+    if (event.type === "Resumed") return [{ ...event, behindSeconds: undefined }]
     // of Updates a slow consumer gets the latest
     return event.type === "Update" ? [] : [event]
   })
@@ -23,23 +24,24 @@ const json = (path: string): ReadonlyArray<{ readonly [key: string]: unknown }> 
 describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   it("--fault breaks the call, --ledger tells of it, --capture keeps it, and --replay gives the same events", async () => {
     const [ledger, capture] = [path("ledger.ndjson"), path("capture.ndjson")]
-    const fault = "model-stream-error,turn=1,after=0.5,errorCode=E7"
+    const fault = "model-stream-error,session=0,turn=1,after=0.5,errorCode=E7"
     const first = await run([
       ...simulate, "--json", "--fault", fault, "--ledger", ledger, "--capture", capture, "--capture-content"
     ])
-    assert.strictEqual(first.status, 1)
-    assert.match(first.stderr, /The model's stream failed, E7: /)
-    assert.deepInclude(events(first.stdout).at(-2), { type: "EndOfTurn", turn: 1, ending: "lost" })
+    assert.strictEqual(first.status, 0)
+    assert.match(first.stderr, /The model's stream failed, E7: .*; trying again \(attempt 1\)\n.*the transcription goes on, /)
+    assert.deepInclude(events(first.stdout).at(-2), { type: "EndOfTurn", ending: "confirmed" })
 
     const [session, ...others] = json(ledger)
-    assert.strictEqual(others.length, 0)
+    assert.deepStrictEqual(others.map(({ ending }) => ending), ["flux-closed"])
     assert.deepInclude(session, { session: 0, endpoint: "simulator", ending: "fault" })
     assert.include(JSON.stringify(session?.["faults"]), `"model-stream-error"`)
 
     const again = await run([...simulate, "--json", "--replay", capture])
-    assert.strictEqual(again.status, 1)
+    assert.strictEqual(again.status, 0)
     assert.deepStrictEqual(events(again.stdout), events(first.stdout))
-    const reason = (stderr: string) => stderr.split("\n").slice(1, 3)
+    // how far behind it is depends on how fast the file was taken
+    const reason = (stderr: string) => stderr.replace(/[\d.]+ s behind/, "").split("\n").slice(1, 3)
     assert.deepStrictEqual(reason(again.stderr), reason(first.stderr))
   })
 
@@ -96,8 +98,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     const [url = ""] = await server.until(/https:\S+\d/)
     const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
     const call = ["transcribe", file("silence.raw", new Uint8Array(16_000)), "--raw", ...real, "--endpoint-url", url, "--ca-file", certFile]
-    assert.strictEqual((await run(call, { env })).status, 1)
-    assert.deepStrictEqual(json(ledger).map(({ ending }) => ending), ["refused"])
+    // the first try is refused, and the call goes on with the next one
     assert.strictEqual((await run(call, { env })).status, 0)
     server.child.kill("SIGINT")
     assert.strictEqual(await server.status, 0)

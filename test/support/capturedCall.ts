@@ -18,6 +18,7 @@ import * as FluxSettings from "../../src/FluxSettings.ts"
 import type { FluxTransport } from "../../src/FluxTransport.ts"
 import * as Recording from "../../src/simulator/Recording.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
+import { once } from "./session.ts"
 import { cut, pcm16 } from "./sound.ts"
 
 /** What came of a call. */
@@ -40,7 +41,7 @@ export const call = (
     const frames = Audio.paced(Stream.fromIterable(cut(speech, [2560])), pcm16)
     const running = yield* Effect.gen(function*() {
       const transcriber = yield* Transcriber.Transcriber
-      yield* Stream.runForEach(transcriber.transcribe(frames, { id: "call" }), (event) =>
+      yield* Stream.runForEach(transcriber.transcribe(frames, { id: "call", retry: once }), (event) =>
         Effect.sync(() => void events.push(event)))
     }).pipe(
       Effect.provide(Transcriber.layer.pipe(Layer.provide(transport), Layer.provide(FluxSettings.layer(settings)))),
@@ -57,7 +58,9 @@ export const call = (
   })
 
 /** What two outcomes must have in common; words only where they were captured. */
-export const essence = ({ error, events, times }: Outcome, content: boolean): unknown => ({
+export const essence = (outcome: Outcome, content: boolean): unknown => essenceOf(withoutDrops(outcome), content)
+
+const essenceOf = ({ error, events, times }: Outcome, content: boolean): unknown => ({
   times,
   events: events.map((received) => {
     const event = { ...received, id: "", receivedAt: 0 }
@@ -72,6 +75,13 @@ export const essence = ({ error, events, times }: Outcome, content: boolean): un
     }
   }),
   error: error === undefined ? undefined : { stage: error.stage, reason: error.reason._tag, message: error.reason.message }
+})
+
+/** How much of the audio a session that failed had not taken is a matter of the wire, which a replay has not. */
+const withoutDrops = ({ error, events, times }: Outcome): Outcome => ({
+  events: events.filter(({ type }) => type !== "AudioDropped"),
+  times: times.filter((_, at) => events[at]?.type !== "AudioDropped"),
+  error
 })
 
 /** The same outcome but for what was on its way when the call ended: in real time that is a matter of moments. */

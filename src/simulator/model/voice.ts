@@ -8,8 +8,9 @@ import { wordSeconds } from "../script/times.ts"
 import type { Frame } from "./speech.ts"
 import { add, millisOf, open, type Turn, type Voice } from "./turn.ts"
 
-/** A new {@link Voice}. */
-export const make = ({ turns }: Script.Script): Voice<Frame> => {
+/** A new {@link Voice}; `firstLine` is asked for when something is said for the first time, where no line is a timed one. */
+export const make = ({ turns }: Script.Script, firstLine: () => number = () => 0): Voice<Frame> => {
+  let begun = turns.some(isTimed)
   let turn: Turn | undefined
   /** Frames of it in which there was speech. */
   let voicedFrames = 0
@@ -56,6 +57,8 @@ export const make = ({ turns }: Script.Script): Voice<Frame> => {
       if (turn !== undefined) turn.silenceMillis = endMillis - turn.voiceEndMillis
       return false
     }
+    if (!begun) goTo(firstLine())
+    begun = true
     turn ??= opened(startMillis)
     turn.voiceEndMillis = endMillis
     turn.silenceMillis = 0
