@@ -38,7 +38,7 @@ const config = {
   ),
   intensity: Flag.Finite("intensity").pipe(
     Flag.filter((number) => number >= 0, () => "Expected 0 or more"),
-    Flag.withDescription("How often things go wrong (default 1: in two of three sessions); 0 is never"),
+    Flag.withDescription("How often things go wrong (default 1: in two of three sessions of long calls); 0 is never"),
     Flag.withDefault(1)
   ),
   acts: Flag.Boolean("acts").pipe(

@@ -58,7 +58,7 @@ const settled = (open: Effect.Effect<number>): Effect.Effect<number> =>
 
 /** The client's bounds on what comes faster too; a busy process needs a second all the same. */
 const bounds = (speed: number): FluxSettings.SettingsPatch => {
-  const { configureTimeout, connectedTimeout, disconnectTimeout, drainTimeout, openTimeout, sendTimeout, stallTimeout } = FluxSettings.defaults
+  const { configureTimeout, connectedTimeout, disconnectTimeout, drainTimeout, openTimeout, replayWindow, sendTimeout, stallTimeout } = FluxSettings.defaults
   const shorter = (bound: Duration.Duration): Duration.Duration =>
     Duration.max(Duration.min(bound, Duration.seconds(1)), Duration.millis(Duration.toMillis(bound) / speed))
   return {
@@ -69,6 +69,8 @@ const bounds = (speed: number): FluxSettings.SettingsPatch => {
     sendTimeout: shorter(sendTimeout),
     stallTimeout: shorter(stallTimeout),
     configureTimeout: shorter(configureTimeout),
+    // an outage lasts as long as ever, and more is said in it
+    replayWindow: Duration.times(replayWindow, speed),
     // of the audio, not of time
     catchUpSpeed: 10 * speed
   }
