@@ -2,60 +2,70 @@
 import * as Exit from "effect/Exit"
 import * as FluxError from "../../src/FluxError.ts"
 import type { SessionRecord } from "../../src/simulator/Ledger.ts"
-import type { Outcome, Stretch } from "./call.ts"
-import { rate, type Word } from "./script.ts"
+import type { Outcome } from "./call.ts"
+import type { Stretch } from "./heard.ts"
+import { rate, type Speech, type Word } from "./script.ts"
 
-/** What is wrong with a call; nothing, if all is well. */
-export const check = (outcome: Outcome, sessions: ReadonlyArray<SessionRecord>, words: ReadonlyArray<Word>): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  const reason = failure(outcome)
-  if (Exit.isFailure(outcome.exit) && reason === undefined) wrong.push(`died: ${String(outcome.exit.cause)}`)
-  wrong.push(...turns(outcome), ...audio(outcome, sessions, reason !== undefined), ...said(outcome, words, reason !== undefined), ...budget(outcome, sessions))
-  return wrong
+/** How a call compares with what was said and sent in it. */
+export interface Verdict {
+  /** What is wrong; nothing, if all is well. */
+  readonly wrong: ReadonlyArray<string>
+  /** The tag of what the call failed with. */
+  readonly failed: string | undefined
+  readonly words: {
+    readonly said: number
+    readonly heard: number
+    readonly doubled: number
+    readonly lost: number
+    /** Not heard, and for a reason: muted, dropped and told so, cut by the caller, or not told before the call failed. */
+    readonly excused: number
+  }
 }
 
-/** The tag of what a call failed with. */
-export const failure = ({ exit }: Outcome): string | undefined => {
+/** Checks a call against the records of its sessions. `speed` is how much faster than in real time it went. */
+export const check = (
+  outcome: Outcome,
+  sessions: ReadonlyArray<SessionRecord>,
+  speech: Speech,
+  speed: number
+): Verdict => {
+  const failed = failure(outcome)
+  const lost = unheard(outcome, speech.words, failed !== undefined, speed, sessions.flatMap((session) => unnoticed(session, speech.words)))
+  const missing = lost.filter(({ excused }) => !excused)
+  const wrong = [
+    ...(Exit.isFailure(outcome.exit) && failed === undefined ? [`died: ${String(outcome.exit.cause)}`] : []),
+    ...outcome.heard.wrong,
+    ...(outcome.heard.open === undefined ? [] : [`turn ${outcome.heard.open} never ends`]),
+    ...audio(outcome, sessions, failed !== undefined),
+    ...missing.map(({ word: { start, word } }) => `"${word}" (${start} s) is lost`),
+    ...(sessions.some(({ ending }) => ending === "open") ? ["a session is still open at the endpoint"] : [])
+  ]
+  const said = speech.words.reduce((sum, { end }) => sum + (end <= outcome.offered ? 1 : 0), 0)
+  return {
+    wrong,
+    failed,
+    words: { said, heard: said - lost.length, doubled: outcome.heard.doubled, lost: missing.length, excused: lost.length - missing.length }
+  }
+}
+
+const failure = ({ exit }: Outcome): string | undefined => {
   const error = Exit.findErrorOption(exit)
   return error._tag === "Some" && error.value instanceof FluxError.FluxError ? error.value.reason._tag : undefined
 }
 
-/** Invariant 2: they alternate, with one number, to the end; and no two turns share audio. */
-const turns = ({ events, exit }: Outcome): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  let open: number | undefined
-  let next = 0
-  let ended = 0
-  for (const event of events) {
-    if (event.type === "StartOfTurn") {
-      if (open !== undefined || event.turn !== next) wrong.push(`StartOfTurn ${event.turn} where ${open ?? `none, then ${next}`} is open`)
-      open = event.turn
-      next = event.turn + 1
-    } else if (event.type === "EndOfTurn") {
-      if (open !== event.turn) wrong.push(`EndOfTurn ${event.turn} where ${open ?? "none"} is open`)
-      open = undefined
-      if (event.audioStart < ended - 0.01) wrong.push(`turn ${event.turn} from ${event.audioStart} s, where the one before it ends at ${ended} s`)
-      ended = Math.max(ended, event.audioEnd)
-    } else if (event.type === "Update" && open !== event.turn) wrong.push(`Update ${event.turn} where ${open ?? "none"} is open`)
-  }
-  if (open !== undefined && (Exit.isSuccess(exit) || true)) wrong.push(`turn ${open} never ends`)
-  return wrong
-}
-
 /** Invariant 1: in each session audio goes on, and what was offered was sent, told as dropped, or muted. */
-const audio = (outcome: Outcome, sessions: ReadonlyArray<SessionRecord>, failed: boolean): ReadonlyArray<string> => {
+const audio = ({ heard, muted, offered }: Outcome, sessions: ReadonlyArray<SessionRecord>, failed: boolean): ReadonlyArray<string> => {
   const wrong: Array<string> = []
-  const covered: Array<Stretch> = [...outcome.muted]
+  const covered: Array<Stretch> = [...muted, ...heard.dropped]
+  // what was under way when the call failed may not have arrived
+  if (failed) covered.push({ from: heard.toldUpTo, to: offered })
   for (const { received, session } of sessions) {
     let reached = 0
     for (const { from, to } of received.stamped) {
-      if (from < reached) wrong.push(`session ${session} hears ${from} after ${reached}`)
+      if (from < reached) wrong.push(`session ${session} hears ${from / rate} s after ${reached / rate} s`)
       reached = to
       covered.push({ from: from / rate, to: to / rate })
     }
-  }
-  for (const event of outcome.events) {
-    if (event.type === "AudioDropped") covered.push({ from: event.audioStart, to: event.audioEnd })
   }
   let reached = 0
   for (const { from, to } of covered.toSorted((a, b) => a.from - b.from)) {
@@ -63,55 +73,75 @@ const audio = (outcome: Outcome, sessions: ReadonlyArray<SessionRecord>, failed:
     if (from > reached + 0.001) wrong.push(`audio from ${reached} to ${from} s is neither sent nor told`)
     reached = Math.max(reached, to)
   }
-  if (!failed && reached < outcome.offered - 0.001) wrong.push(`audio from ${reached} to ${outcome.offered} s is neither sent nor told`)
+  if (reached < offered - 0.001) wrong.push(`audio from ${reached} to ${offered} s is neither sent nor told`)
   return wrong
 }
 
-/** Every word once, in order; all of them, but where the audio was not to be heard, or a turn was ended in the middle of it. */
-const said = (outcome: Outcome, words: ReadonlyArray<Word>, failed: boolean): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  const order = new Map(words.map(({ word }, at) => [word, at]))
-  const heard = new Set<string>()
-  let last = -1
-  for (const event of outcome.events) {
-    if (event.type !== "EndOfTurn") continue
-    for (const word of event.transcript.split(" ").filter((text) => text !== "")) {
-      const at = order.get(word)
-      if (at === undefined) wrong.push(`turn ${event.turn} has "${word}", which nobody said`)
-      else if (heard.has(word)) wrong.push(`turn ${event.turn} has "${word}" once more`)
-      else if (at < last) wrong.push(`turn ${event.turn} has "${word}" after "${words[last]?.word}"`)
-      heard.add(word)
-      last = Math.max(last, at ?? last)
-    }
+/**
+ * What a session hears of which it tells nothing, and is not expected to: from the moment on at which it goes mute, where
+ * it has not told of audio outside turns before, or where its container closes after CloseStream as real ones do; and all
+ * of it, where nothing is said of a turn but its end.
+ */
+const unnoticed = ({ ending, faults, received, sent: { messages } }: SessionRecord, words: ReadonlyArray<Word>): ReadonlyArray<Stretch> => {
+  const saysNoTurn = messages["Update"] === undefined && messages["StartOfTurn"] === undefined
+  if (saysNoTurn && faults.some(({ fault }) => fault === "omit")) return heardAfter(received, 0)
+  const mute = faults.find(({ fault }) => fault === "mute")
+  const begin = received.stamped[0]
+  if (mute === undefined || begin === undefined) return []
+  const after = heardAfter(received, mute.audioSeconds - received.otherSamples / rate)
+  const closes = ending === "fault" && received.texts.some(({ type }) => type === "CloseStream")
+  const isYoung = messages["Update"] === undefined || idle(words, begin.from / rate, (after[0]?.from ?? 0)) < toldWithin
+  return closes || isYoung ? after : []
+}
+
+/** So much audio outside turns is told of for certain, in seconds. */
+const toldWithin = 0.8
+/** Silence after a word that belongs to its turn, at the most. */
+const turnTail = 1
+
+/** What arrived after so many seconds of stamped audio. */
+const heardAfter = ({ stamped }: SessionRecord["received"], seconds: number): ReadonlyArray<Stretch> => {
+  let before = seconds
+  return stamped.flatMap((range) => {
+    const [from, to] = [range.from / rate, range.to / rate]
+    const heard = Math.max(0, Math.min(before, to - from))
+    before -= heard
+    return from + heard < to ? [{ from: from + heard - 0.6, to }] : []
+  })
+}
+
+/** Seconds between two places of the call at which nobody is in a turn. */
+const idle = (words: ReadonlyArray<Word>, from: number, to: number): number => {
+  let reached = from
+  let sum = 0
+  for (const { end, start } of words) {
+    sum += Math.max(0, Math.min(start, to) - reached)
+    reached = Math.max(reached, end + turnTail)
   }
-  const unsure: Array<Stretch> = [
-    ...outcome.muted.map(({ from, to }) => ({ from: from - 0.6, to: to + 0.6 })),
-    ...outcome.ends.map((at) => ({ from: at - 1, to: at + 1 })),
-    ...outcome.events.flatMap((event) => event.type === "AudioDropped" ? [{ from: event.audioStart - 0.6, to: event.audioEnd + 0.6 }] : [])
-  ]
-  for (const { end, start, word } of words) {
-    if (heard.has(word) || end > outcome.offered) continue
-    if (unsure.some(({ from, to }) => start < to && end > from)) continue
+  return sum + Math.max(0, to - reached)
+}
+
+/** The words that were offered and are in no turn. */
+const unheard = (
+  { ends, heard, muted, offered }: Outcome,
+  words: ReadonlyArray<Word>,
+  failed: boolean,
+  speed: number,
+  never: ReadonlyArray<Stretch>
+): ReadonlyArray<{ readonly word: Word; readonly excused: boolean }> => {
+  // a turn that is ended ends wherever Flux is then
+  const near = 1 + (speed - 1) / 5
+  const unsure: ReadonlyArray<Stretch> = [
+    ...never,
+    ...[...muted, ...heard.dropped].map(({ from, to }) => ({ from: from - 0.6, to: to + 0.6 })),
+    ...ends.map((at) => ({ from: at - near, to: at + near })),
+    ...heard.cut.map((at) => ({ from: at - 0.6, to: at + 0.6 })),
     // what the last session had not told of is lost with the call
-    if (failed && start > toldUpTo(outcome) - 0.6) continue
-    wrong.push(`"${word}" (${start} s) is lost`)
-  }
-  return wrong
-}
-
-const toldUpTo = ({ events }: Outcome): number =>
-  events.reduce((told, event) => "audioEnd" in event && event.type !== "AudioDropped" ? Math.max(told, event.audioEnd) : told, 0)
-
-/** Invariant 7: between two signs of progress at most five sessions, and each outage ends. */
-const budget = ({ events }: Outcome, sessions: ReadonlyArray<SessionRecord>): ReadonlyArray<string> => {
-  const wrong: Array<string> = []
-  let attempts = 0
-  for (const event of events) {
-    if (event.type === "Reconnecting") {
-      attempts++
-      if (attempts > 6) wrong.push(`${attempts} attempts in a row`)
-    } else if (event.type === "Update" || event.type === "EndOfTurn") attempts = 0
-  }
-  if (sessions.some(({ ending }) => ending === "open")) wrong.push("a session is still open at the endpoint")
-  return wrong
+    ...(failed ? [{ from: heard.toldUpTo - 0.6, to: Number.POSITIVE_INFINITY }] : [])
+  ]
+  return words.flatMap((word) =>
+    heard.words.has(word.word) || word.end > offered
+      ? []
+      : [{ word, excused: unsure.some(({ from, to }) => word.start < to && word.end > from) }]
+  )
 }
