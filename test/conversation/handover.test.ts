@@ -1,4 +1,4 @@
-/** What a conversation over several sessions got wrong, each in the smallest call that shows it. */
+/** Where one session follows another: what is asked, offered or told in between, each in the smallest call that shows it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -331,7 +331,7 @@ describe("a session that is retired", () => {
       const turn = recorder.spans().find(({ name }) => name === "flux.turn")
       assert.strictEqual(turn?.attributes["flux.ending"], undefined)
       assert.strictEqual(turn?.attributes["flux.turn.latency"], undefined)
-    })).pipe(Effect.provide(peers([
+    })).pipe(Effect.provide(Layer.mergeAll(recorder.layer, peers([
       () => {
         let frame = 0
         return {
@@ -343,7 +343,7 @@ describe("a session that is retired", () => {
         }
       },
       talking
-    ])), Effect.provide(recorder.layer))
+    ]))))
   })
 })
 
