@@ -348,6 +348,22 @@ describe("a session that is retired", () => {
 })
 
 describe("what waits", () => {
+  for (const [what, first] of [["before the first session", refused(1000)], ["in mid-turn", undefined]] as const) {
+    it.effect(`is dropped as fast after an hour as at first, ${what}`, () =>
+      seeded(Effect.gen(function*() {
+        const { conversation, speak } = yield* opened({ retry: Schedule.spaced("2 hours"), settings: { outboxPolicy: "drop-oldest", outboxLimit: 20 * rate } })
+        yield* speak(1.6)
+        const chunk = new Uint8Array(2 * frame)
+        const began = performance.now()
+        for (let at = 0; at < 60_000; at++) conversation.offerUnsafe(chunk)
+        // some thirty times as long where each looks through all that were dropped before it
+        assert.isAtMost(performance.now() - began, 1500)
+      })).pipe(Effect.provide(peers([
+        () => first ?? onFrame((frame, server) => frame === 15 ? server.fail(lost) : server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : "Update", transcript: "one", end: (frame + 1) * 0.08 }))),
+        () => refused(1000)
+      ]))), 60_000)
+  }
+
   it.effect("is told between two sessions", () =>
     seeded(Effect.gen(function*() {
       const { conversation, speak } = yield* opened({ retry: Schedule.spaced("10 seconds") })
