@@ -124,6 +124,8 @@ export const make = (options: {
   let first = 0
   /** Up to this place somebody has read. */
   let read = 0
+  /** Since somebody last read, nothing before this place could be dropped but what is precious. */
+  let sought = 0
   /** Bytes of the frames on both sides of it. */
   let kept = 0
   let waiting = 0
@@ -211,6 +213,7 @@ export const make = (options: {
     taken(frame)
     if (reader.index > read) {
       read = reader.index
+      sought = read
       waiting -= found.bytes.length
       kept += found.bytes.length
       forget()
@@ -295,14 +298,17 @@ export const make = (options: {
     frames[place - base] = undefined
     waiting -= frame.bytes.length
     for (const reader of readers) if (reader.index <= place) reader.bytes -= frame.bytes.length
+    // a long outage would leave ever more holes to look through
+    while (read < endPlace() && frameAt(read) === undefined) read++
     const range = { from: frame.position, to: endOf(frame) }
     const last = dropped.at(-1)
     if (last?.to === range.from) dropped[dropped.length - 1] = { from: last.from, to: range.to }
     else dropped.push(range)
   }
   const oldest = (any: boolean): number => {
-    for (let place = read; place < endPlace(); place++) {
+    for (let place = any ? read : Math.max(read, sought); place < endPlace(); place++) {
       const frame = frameAt(place)
+      if (!any) sought = place
       if (frame !== undefined && (any || !precious({ from: frame.position, to: endOf(frame) }))) return place
     }
     return -1
