@@ -209,6 +209,24 @@ describe("AudioDropped", () => {
       idle
     ]))))
 
+  it.effect("tells each second once where a call is lost, and none that was muted", () =>
+    seeded(Effect.gen(function*() {
+      const { conversation, events, speak } = yield* opened({ retry: Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times: 3 })), settings: { outboxPolicy: "drop-oldest", outboxLimit: 2 * rate } })
+      yield* speak(4)
+      yield* conversation.setMuted(true)
+      yield* speak(1)
+      yield* conversation.setMuted(false)
+      yield* Effect.exit(speak(20))
+      assert.strictEqual(yield* conversation.status, "ended")
+      const drops = dropsOf(events).toSorted(([a = 0], [b = 0]) => a - b)
+      for (const [at, [from = 0]] of drops.entries()) assert.isAtLeast(from, drops[at - 1]?.[1] ?? 0)
+      assert.isFalse(drops.some(([from = 0, to = 0]) => from < 4.9 && to > 4.1), JSON.stringify(drops))
+      assert.isAtLeast(drops.length, 2)
+    })).pipe(Effect.provide(peers([
+      () => onFrame((frame, server) => frame === 10 ? server.fail(lost) : server.say(turnInfo({ event: "Update", end: (frame + 1) * 0.08 }))),
+      () => refused(100)
+    ]))))
+
   it.effect("does not tell of audio that a lost turn has the words of", () =>
     seeded(Effect.gen(function*() {
       const { conversation, events, speak } = yield* opened({ retry: Schedule.recurs(1) })
