@@ -395,7 +395,7 @@ describe("what waits", () => {
 
 describe("a session that is lost in the moment in which the next one is up", () => {
   /** Fibers may give way to others between any two steps of theirs. */
-  const budgets = [8, 13, 21, 34, 55]
+  const budgets = [6, 8, 12, 13, 21, 34, 55]
 
   it.effect("gives way to one, and none is left", () =>
     Effect.gen(function*() {
@@ -429,6 +429,9 @@ describe("a session that is lost in the moment in which the next one is up", () 
             yield* speak(2.4)
             const all = yield* entries
             const count = (what: FakeTransport.Entry["what"]): number => all.filter((entry) => entry.what === what).length
+            const end = all.at(-1)?.at ?? 0
+            const hearing = new Set(all.flatMap(({ at, session, what }) => (what === "audio" && at > end - 500 ? [session] : [])))
+            if (hearing.size !== 1) wrong.push(`${ops}, ${later}: sessions ${[...hearing].join(", ")} hear the audio`)
             if (count("open") - count("disconnect") !== 1) wrong.push(`${ops}, ${later}: ${lines(events).join(", ")}`)
           })).pipe(Effect.provide(layer))
         }
