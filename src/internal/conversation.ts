@@ -225,8 +225,11 @@ export const make = (options: {
     if (session === undefined) return
     session.tell({ type: "ReaderStopped", ending: "lost" })
     // one that has not come to where another one was had still to hear what was told
-    const [from, to] = [Math.max(session.reached(), retention.told()), audio.position() / format.sampleRate]
-    if (survival !== undefined && from < to) session.tell({ type: "AudioDropped", from, to })
+    const from = Math.floor(Math.max(session.reached(), retention.told()) * format.sampleRate)
+    if (survival === undefined) return
+    for (const range of [...audio.takeDropped(), ...audio.rangesFrom(from)].toSorted((a, b) => a.from - b.from)) {
+      session.tell({ type: "AudioDropped", from: range.from / format.sampleRate, to: range.to / format.sampleRate })
+    }
   }
   const end = Effect.fnUntraced(function*(exit: SessionExit, scope: Scope.Closeable) {
     const error = Exit.isFailure(exit) ? errorOf(exit.cause) : wantedSettings.over()

@@ -82,6 +82,8 @@ export interface ReplayBuffer {
   readonly keep: (from: number) => void
   /** Up to this sample audio is gone that somebody has read: what is not there after it was muted, or dropped and told. */
   readonly goneTo: () => number
+  /** Audio from a sample on that was not muted, nor dropped: what is here, and what is gone by now. */
+  readonly rangesFrom: (sample: number) => ReadonlyArray<Range>
   /** Ranges that were dropped since the last call, in order of their place. */
   readonly takeDropped: () => ReadonlyArray<Range>
   /** Samples offered so far, muted and dropped ones included. */
@@ -97,6 +99,13 @@ interface Place {
   index: number
   bytes: number
   readonly changed: () => void
+}
+
+/** Ranges in a row are one. */
+const append = (ranges: Array<Range>, range: Range): void => {
+  const last = ranges.at(-1)
+  if (last?.to === range.from) ranges[ranges.length - 1] = { from: last.from, to: range.to }
+  else ranges.push(range)
 }
 
 /** A new one, which keeps nothing that has been read until it is told to. */
@@ -124,6 +133,8 @@ export const make = (options: {
   let first = 0
   /** Up to this place somebody has read. */
   let read = 0
+  /** Since somebody last read, nothing before this place could be dropped but what is precious. */
+  let sought = 0
   /** Bytes of the frames on both sides of it. */
   let kept = 0
   let waiting = 0
@@ -211,6 +222,7 @@ export const make = (options: {
     taken(frame)
     if (reader.index > read) {
       read = reader.index
+      sought = read
       waiting -= found.bytes.length
       kept += found.bytes.length
       forget()
@@ -295,14 +307,14 @@ export const make = (options: {
     frames[place - base] = undefined
     waiting -= frame.bytes.length
     for (const reader of readers) if (reader.index <= place) reader.bytes -= frame.bytes.length
-    const range = { from: frame.position, to: endOf(frame) }
-    const last = dropped.at(-1)
-    if (last?.to === range.from) dropped[dropped.length - 1] = { from: last.from, to: range.to }
-    else dropped.push(range)
+    // a long outage would leave ever more holes to look through
+    while (read < endPlace() && frameAt(read) === undefined) read++
+    append(dropped, { from: frame.position, to: endOf(frame) })
   }
   const oldest = (any: boolean): number => {
-    for (let place = read; place < endPlace(); place++) {
+    for (let place = any ? read : Math.max(read, sought); place < endPlace(); place++) {
       const frame = frameAt(place)
+      if (!any) sought = place
       if (frame !== undefined && (any || !precious({ from: frame.position, to: endOf(frame) }))) return place
     }
     return -1
@@ -416,6 +428,15 @@ export const make = (options: {
       forget()
     },
     goneTo: () => goneTo,
+    rangesFrom: (sample) => {
+      flush()
+      const ranges: Array<Range> = goneTo > sample ? [{ from: sample, to: goneTo }] : []
+      for (let place = first; place < endPlace(); place++) {
+        const frame = frameAt(place)
+        if (frame !== undefined && endOf(frame) > sample) append(ranges, { from: Math.max(sample, frame.position), to: endOf(frame) })
+      }
+      return ranges
+    },
     takeDropped: () => {
       const ranges = dropped
       if (ranges.length === 0) return ranges

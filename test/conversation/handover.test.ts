@@ -209,6 +209,24 @@ describe("AudioDropped", () => {
       idle
     ]))))
 
+  it.effect("tells each second once where a call is lost, and none that was muted", () =>
+    seeded(Effect.gen(function*() {
+      const { conversation, events, speak } = yield* opened({ retry: Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times: 3 })), settings: { outboxPolicy: "drop-oldest", outboxLimit: 2 * rate } })
+      yield* speak(4)
+      yield* conversation.setMuted(true)
+      yield* speak(1)
+      yield* conversation.setMuted(false)
+      yield* Effect.exit(speak(20))
+      assert.strictEqual(yield* conversation.status, "ended")
+      const drops = dropsOf(events).toSorted(([a = 0], [b = 0]) => a - b)
+      for (const [at, [from = 0]] of drops.entries()) assert.isAtLeast(from, drops[at - 1]?.[1] ?? 0)
+      assert.isFalse(drops.some(([from = 0, to = 0]) => from < 4.9 && to > 4.1), JSON.stringify(drops))
+      assert.isAtLeast(drops.length, 2)
+    })).pipe(Effect.provide(peers([
+      () => onFrame((frame, server) => frame === 10 ? server.fail(lost) : server.say(turnInfo({ event: "Update", end: (frame + 1) * 0.08 }))),
+      () => refused(100)
+    ]))))
+
   it.effect("does not tell of audio that a lost turn has the words of", () =>
     seeded(Effect.gen(function*() {
       const { conversation, events, speak } = yield* opened({ retry: Schedule.recurs(1) })
@@ -348,6 +366,22 @@ describe("a session that is retired", () => {
 })
 
 describe("what waits", () => {
+  for (const [what, first] of [["before the first session", refused(1000)], ["in mid-turn", undefined]] as const) {
+    it.effect(`is dropped as fast after an hour as at first, ${what}`, () =>
+      seeded(Effect.gen(function*() {
+        const { conversation, speak } = yield* opened({ retry: Schedule.spaced("2 hours"), settings: { outboxPolicy: "drop-oldest", outboxLimit: 20 * rate } })
+        yield* speak(1.6)
+        const chunk = new Uint8Array(2 * frame)
+        const began = performance.now()
+        for (let at = 0; at < 60_000; at++) conversation.offerUnsafe(chunk)
+        // some thirty times as long where each looks through all that were dropped before it
+        assert.isAtMost(performance.now() - began, 1500)
+      })).pipe(Effect.provide(peers([
+        () => first ?? onFrame((frame, server) => frame === 15 ? server.fail(lost) : server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : "Update", transcript: "one", end: (frame + 1) * 0.08 }))),
+        () => refused(1000)
+      ]))), 60_000)
+  }
+
   it.effect("is told between two sessions", () =>
     seeded(Effect.gen(function*() {
       const { conversation, speak } = yield* opened({ retry: Schedule.spaced("10 seconds") })
@@ -361,7 +395,7 @@ describe("what waits", () => {
 
 describe("a session that is lost in the moment in which the next one is up", () => {
   /** Fibers may give way to others between any two steps of theirs. */
-  const budgets = [8, 13, 21, 34, 55]
+  const budgets = [6, 8, 12, 13, 21, 34, 55]
 
   it.effect("gives way to one, and none is left", () =>
     Effect.gen(function*() {
@@ -395,6 +429,9 @@ describe("a session that is lost in the moment in which the next one is up", () 
             yield* speak(2.4)
             const all = yield* entries
             const count = (what: FakeTransport.Entry["what"]): number => all.filter((entry) => entry.what === what).length
+            const end = all.at(-1)?.at ?? 0
+            const hearing = new Set(all.flatMap(({ at, session, what }) => (what === "audio" && at > end - 500 ? [session] : [])))
+            if (hearing.size !== 1) wrong.push(`${ops}, ${later}: sessions ${[...hearing].join(", ")} hear the audio`)
             if (count("open") - count("disconnect") !== 1) wrong.push(`${ops}, ${later}: ${lines(events).join(", ")}`)
           })).pipe(Effect.provide(layer))
         }
