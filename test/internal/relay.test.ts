@@ -1,14 +1,13 @@
 /** How one session of a conversation hands over to the next. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { FluxError } from "../../src/FluxError.ts"
 import type { TurnInfo } from "../../src/FluxMessage.ts"
 import * as relays from "../../src/internal/relay.ts"
 import * as replayBuffers from "../../src/internal/replayBuffer.ts"
 import * as retentions from "../../src/internal/retention.ts"
+import { liveSession } from "../support/liveSession.ts"
 import { settings, settingsOf } from "../support/session.ts"
 import { pcm16 } from "../support/sound.ts"
 
@@ -45,31 +44,15 @@ const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; re
   const session = (number: number, had = settings) => {
     const state = { turnOpen: false, reached: 0 }
     const note = (line: string): void => void log.push(`${number} ${line}`)
-    const live: relays.Live = {
-      number,
-      up: Deferred.makeUnsafe<void, FluxError>(),
-      over: Deferred.makeUnsafe<void, FluxError>(),
-      session: {
-        feed: (from, until) => note(`feed ${from}${until === undefined ? "" : ` until ${until}`}${relay.current() === live ? "" : ", and is not the one"}`),
-        retire: () => note(`retire${relay.current() === live ? ", and is still the one" : ""}`),
-        tell: (signal) =>
-          note(signal.type === "AudioDropped" ? `dropped ${signal.from} ${signal.to}` : signal.type === "SettingsApplied" ? `applied ${signal.settings.join(" ")}` : signal.type),
-        obstacles: () => ({ session: [], configure: [] }),
-        change: () => Effect.void,
-        endTurn: () => Effect.void,
-        mutedChanged: () => {},
-        status: () => "ready",
-        acceptedAt: () => 0,
-        settings: () => had,
-        turnOpen: () => state.turnOpen,
-        tellsOfIdleAudio: () => true,
-        reached: () => state.reached,
-        outboxBytes: () => 0,
-        behindSeconds: () => 0,
-        run: Effect.void,
-        scopeClosing: () => {}
-      }
-    }
+    const live: relays.Live = liveSession(number, {
+      feed: (from, until) => note(`feed ${from}${until === undefined ? "" : ` until ${until}`}${relay.current() === live ? "" : ", and is not the one"}`),
+      retire: () => note(`retire${relay.current() === live ? ", and is still the one" : ""}`),
+      tell: (signal) =>
+        note(signal.type === "AudioDropped" ? `dropped ${signal.from} ${signal.to}` : signal.type === "SettingsApplied" ? `applied ${signal.settings.join(" ")}` : signal.type),
+      settings: () => had,
+      turnOpen: () => state.turnOpen,
+      reached: () => state.reached
+    })
     return {
       live,
       /** Flux tells it something. */
