@@ -201,6 +201,10 @@ describe("where the next session begins", () => {
     assert.deepStrictEqual(retention.begin(0.5, 4), { from: 4, lostFrom: 0.5 })
     // in a pause of unknown length
     assert.deepStrictEqual(retention.begin(0.5, 4.9), { from: 4.9, lostFrom: 0.5 })
+    // which is no matter of the turn after it
+    retention.take("EndOfTurn", 6)
+    retention.take("StartOfTurn", 9)
+    assert.deepStrictEqual(retention.begin(7, 8), { from: 8 })
   })
 
   it("goes by the words that are known best, also while they are heard again, and by none of the turn before", () => {
