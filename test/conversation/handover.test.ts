@@ -18,7 +18,7 @@ import * as Transcriber from "../../src/Transcriber.ts"
 import { heard, lines, listened, onFrame, opened, opens, queries, rate, seeded, sessions, simulated, speaking, turnsOf } from "../support/conversation.ts"
 import * as recorder from "../support/recorder.ts"
 import { entries, reasonOf } from "../support/session.ts"
-import { connected } from "../support/wire.ts"
+import { connected, turnInfo } from "../support/wire.ts"
 
 const lost = new FluxError.ConnectionLost({ detail: "gone" })
 const call = (seconds: number, options: Transcriber.CallOptions = {}) => speaking(seconds).pipe(Transcriber.transcribe({ id: "call", ...options }))
@@ -60,6 +60,7 @@ describe("the bulkheads", () => {
       yield* TestClock.adjust(100)
       const second = yield* opened({ id: "second" })
       yield* second.speak(2)
+      const update = yield* second.change({ keyterm: ["x"] })
       assert.strictEqual(yield* opens, 1)
       assert.strictEqual(yield* second.conversation.status, "opening")
       assert.deepStrictEqual(yield* second.conversation.buffered, { outboxBytes: 2 * rate * 2, events: 0, behindSeconds: 2 })
@@ -67,6 +68,9 @@ describe("the bulkheads", () => {
       assert.strictEqual(yield* second.conversation.status, "ready")
       assert.strictEqual(yield* first.conversation.status, "ready")
       assert.deepStrictEqual((yield* heard)[1], [[0, 2]])
+      // with what is wanted when its turn comes
+      assert.deepStrictEqual(yield* Fiber.join(update), rotated)
+      assert.deepStrictEqual((yield* queries).map((query) => query.get("keyterm")), [null, "x"])
     })).pipe(Effect.provide(narrow({ faults: [{ fault: "late-headers", delay: 8000, session: 0 }] }))))
 
   for (const [what, fault] of [["a recovery", true], ["a rotation", false]] as const) {
@@ -100,6 +104,33 @@ describe("the bulkheads", () => {
           { fault: "no-headers", session: 3 }
         ]
       }))))
+  }
+})
+
+describe("no more sessions at once", () => {
+  for (const kind of ["recoveries", "rotations"] as const) {
+    it.effect(`are opened than there may be ${kind}`, () =>
+      seeded(Effect.gen(function*() {
+        const calls = [yield* opened({ id: "one" }), yield* opened({ id: "two" }), yield* opened({ id: "three" })]
+        yield* TestClock.adjust(100)
+        // at the same moment, and each takes 3 s
+        if (kind === "rotations") for (const { change } of calls) yield* change({ keyterm: ["x"] })
+        else for (const { conversation } of calls) yield* conversation.send(Stamp.audio(0, 0.4 * rate))
+        yield* TestClock.adjust("10 seconds")
+        const at = (yield* entries).flatMap((entry) => (entry.what === "open" && entry.session >= 3 ? [entry.at] : []))
+        assert.strictEqual(at.length, 3)
+        assert.isAtLeast((at[2] ?? 0) - (at[0] ?? 0), 3000)
+        assert.isAtMost((at[1] ?? 0) - (at[0] ?? 0), 100)
+      })).pipe(Effect.provide(Transcriber.layerWith({ [kind]: 2 }).pipe(
+        Layer.provideMerge(FakeTransport.layer({
+          script: turnOf(60, "a"),
+          faults: [
+            ...[0, 1, 2].map((session) => ({ fault: "reset" as const, at: 0.3, session })),
+            ...[3, 4, 5].map((session) => ({ fault: "late-headers" as const, delay: 3000, session }))
+          ]
+        })),
+        Layer.provideMerge(FluxSettings.layer())
+      ))))
   }
 })
 
@@ -152,6 +183,84 @@ describe("a session that has taken over", () => {
       () => onFrame((frame, server) => frame === 10 ? server.fail(lost) : Effect.void),
       () => onFrame(() => Effect.void)
     ))))
+})
+
+describe("a break", () => {
+  it.effect("of the session in hand, and of the one that waits, at the same moment is one", () => {
+    let standby: FakeTransport.Server | undefined
+    return seeded(Effect.gen(function*() {
+      const { change, events, speak } = yield* opened()
+      yield* speak(2)
+      yield* change({ mipOptOut: true })
+      yield* speak(4)
+      assert.deepStrictEqual(lines(events).filter((line) => !line.startsWith("Disconnected")), [
+        "Connected 0",
+        "StartOfTurn 0: a",
+        "Connected 1",
+        "Reconnecting 2: ConnectionLost",
+        "Connected 2",
+        "Resumed 2"
+      ])
+    })).pipe(Effect.provide(sessions(
+      () => onFrame((frame, server) =>
+        frame === 20 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "a", end: 0.9 }))
+          : frame === 40 && standby !== undefined ? Effect.andThen(standby.fail(lost), server.fail(lost)) : Effect.void),
+      () => ({
+        opened: (server) => {
+          standby = server
+          return server.say(connected)
+        }
+      }),
+      () => onFrame(() => Effect.void)
+    )))
+  })
+
+  it.effect("at the end of a call is made good once, whatever was before the end", () =>
+    Effect.gen(function*() {
+      const { events, exit } = yield* listened(call(4), 60)
+      assert.strictEqual(exit._tag, "Success")
+      assert.deepStrictEqual(turnsOf(events), ["a b c"])
+      assert.deepStrictEqual(lines(events).filter((line) => /Reconnecting|Resumed/.test(line)), [
+        "Reconnecting 2: ConnectionLost",
+        "Resumed 1",
+        "Reconnecting 1: ConnectionLost",
+        "Resumed 2"
+      ])
+    }).pipe(Effect.provide(simulated({
+      script: turnOf(2, "abc"),
+      closeMode: "end-of-turn",
+      faults: [{ fault: "reset", at: 1.5, session: 0 }, { fault: "drop-socket", at: "close", session: 1 }]
+    }))))
+
+  it.effect("that nothing cures ends the call, and nothing was dropped where all had been sent", () =>
+    Effect.gen(function*() {
+      const { events, exit } = yield* listened(call(4), 60)
+      assert.deepInclude(reasonOf(exit), { _tag: "InvalidRequest" })
+      assert.deepStrictEqual(lines(events), ["Connected 0", "StartOfTurn 0: a", "EndOfTurn 0 lost: a", "Disconnected 0"])
+      assert.strictEqual(yield* opens, 1)
+    }).pipe(Effect.provide(sessions(() => onFrame((frame, server) =>
+      frame === 20 ? Effect.andThen(server.say(turnInfo({ event: "StartOfTurn", transcript: "a", end: 0.9 })), server.fail(new FluxError.InvalidRequest({ status: 400, detail: "no" })))
+        : Effect.void)))))
+
+  it.effect("that is not made good while a session is opened for ever loses the turn: that session's end is not its end", () =>
+    Effect.gen(function*() {
+      const { endedAt, events, exit } = yield* listened(call(3.2, { settings: { openTimeout: "1 minute" } }), 60)
+      assert.isTrue(Exit.isFailure(exit))
+      assert.deepStrictEqual(lines(events).filter((line) => line.startsWith("EndOfTurn")), ["EndOfTurn 0 lost: a b c"])
+      // drainTimeout from the end of the audio on
+      assert.closeTo(endedAt, 3200 + 15_000, 100)
+    }).pipe(Effect.provide(simulated({ script: turnOf(1, "abcd"), faults: [{ fault: "reset", at: 2.5, session: 0 }, { fault: "no-headers", session: 1 }] }))))
+
+  it.effect("late in a turn of minutes is bridged with 8 MiB of audio at the most, whatever was asked for", () =>
+    Effect.gen(function*() {
+      yield* listened(call(290, { settings: { replayWindow: "10 minutes", outboxLimit: 10_000_000 } }), 600)
+      const [, second = []] = yield* heard
+      // 32,000 bytes a second; it goes on in the pause behind it
+      assert.closeTo(second[0]?.[0] ?? 0, 280 - 8 * 1024 * 1024 / 32_000, 0.6)
+    }).pipe(Effect.provide(simulated({
+      script: Script.make({ clock: "stamps", turns: [{ at: 1, words: Array.from({ length: 600 }, (_, i) => ({ word: `w${i}`, start: 1 + i / 2, end: 1.4 + i / 2 })) }] }),
+      faults: [{ fault: "reset", at: 280, session: 0 }]
+    }))))
 })
 
 describe("a status", () => {
@@ -225,6 +334,37 @@ describe("settings", () => {
         { fault: "error-500", delay: 1000, session: 1 },
         ...[3, 4, 5].map((session) => ({ fault: "reject-424" as const, session }))
       ]
+    }))))
+
+  it.effect("that came into force with the first session are, too, also where they came while it was opened", () =>
+    seeded(Effect.gen(function*() {
+      const { change, conversation, speak } = yield* opened({ retry: Schedule.spaced("1 second") })
+      yield* TestClock.adjust(100)
+      const first = yield* change({ keyterm: ["x"] })
+      yield* speak(2)
+      assert.deepStrictEqual(yield* Fiber.join(first), rotated)
+      const second = yield* change({ tag: ["y"] })
+      yield* speak(4)
+      assert.deepInclude(reasonOf(yield* Fiber.join(second)), { _tag: "RetriesExhausted" })
+      assert.deepInclude(yield* conversation.settings, { keyterm: ["x"], tag: [] })
+    })).pipe(Effect.provide(simulated({
+      script: turnOf(60, "a"),
+      faults: [{ fault: "throttle-429", session: 0 }, ...[2, 3, 4].map((session) => ({ fault: "reject-424" as const, session }))]
+    }))))
+
+  it.effect("that came into force with a session in the place of another are, too", () =>
+    seeded(Effect.gen(function*() {
+      const { change, conversation, events, speak } = yield* opened()
+      yield* speak(1)
+      assert.deepStrictEqual(yield* Fiber.join(yield* change({ keyterm: ["x"] })), rotated)
+      const second = yield* change({ tag: ["y"] })
+      yield* speak(4)
+      assert.deepInclude(reasonOf(yield* Fiber.join(second)), { _tag: "RetriesExhausted" })
+      assert.deepInclude(yield* conversation.settings, { keyterm: ["x"], tag: [] })
+      assert.deepStrictEqual(lines(events).filter((line) => line.startsWith("Settings")), ["SettingsApplied: keyterm", "SettingsRejected: tag"])
+    })).pipe(Effect.provide(simulated({
+      script: turnOf(60, "a"),
+      faults: [2, 3, 4].map((session) => ({ fault: "reject-424" as const, session }))
     }))))
 
   it.effect("of the client alone are in force for the conversation, not only for the session", () =>
@@ -327,6 +467,20 @@ describe("the time without a session", () => {
       const end = broken.events.findLast(({ type }) => type === "AudioDropped")?.receivedAt ?? 0
       assert.strictEqual(end - reconnecting, 30_000)
     }).pipe(Effect.provide(simulated({ script: turnOf(60, "a"), faults: [{ fault: "reset", at: 2, session: 0 }, { fault: "no-headers", session: 1 }] }))))
+})
+
+describe("the time for the first session", () => {
+  it.effect("is of the same budget", () =>
+    Effect.gen(function*() {
+      const { events, exit } = yield* listened(call(60, { settings: { openTimeout: "1 minute" } }), 120)
+      assert.isTrue(Exit.isFailure(exit))
+      const reconnecting = events.find(({ type }) => type === "Reconnecting")?.receivedAt ?? 0
+      const end = events.findLast(({ type }) => type === "AudioDropped")?.receivedAt ?? 0
+      assert.strictEqual(end - reconnecting, 30_000 - 20_000)
+    }).pipe(Effect.provide(simulated({
+      script: turnOf(60, "a"),
+      faults: [{ fault: "late-headers", delay: 20_000, session: 0 }, { fault: "reset", at: 0.5, session: 0 }, { fault: "no-headers", session: 1 }]
+    }))))
 })
 
 describe("a Scope that is closed", () => {
