@@ -157,6 +157,39 @@ describe("what is counted", () => {
   })
 })
 
+describe("what was sent", () => {
+  it.effect("is told session by session: in all it is what they heard, and never less than nothing", () =>
+    Effect.gen(function*() {
+      const { events, exit } = yield* listened(call(12), 60)
+      assert.strictEqual(exit._tag, "Success")
+      const usages = events.flatMap((event) => (event.type === "EndOfTurn" || event.type === "Disconnected" ? [event.usage] : []))
+      const sum = (of: (usage: typeof usages[number]) => number): number => usages.reduce((all, usage) => all + of(usage), 0)
+      // two turns, three sessions
+      assert.strictEqual(usages.length, 5)
+      assert.isTrue(usages.every(({ audioSeconds, injectedSeconds }) => audioSeconds >= 0 && injectedSeconds >= 0))
+      const stretches = (yield* heard).flat()
+      assert.closeTo(sum(({ audioSeconds }) => audioSeconds), stretches.reduce((all, [from = 0, to = 0]) => all + to - from, 0), 1e-5)
+      assert.strictEqual(sum(({ injectedSeconds }) => injectedSeconds), 0)
+    }).pipe(Effect.provide(simulated({
+      script: Script.make({
+        clock: "stamps",
+        turns: [1, 6].map((at) => ({ at, words: [{ word: "a", start: at, end: at + 0.4 }, { word: "b", start: at + 0.5, end: at + 0.9 }] }))
+      }),
+      faults: [{ fault: "reset", at: 4, session: 0 }, { fault: "reset", at: 5, session: 1 }]
+    }))))
+
+  it.effect("to a session that was retired in mid-turn is no silence, also where the call ends with silence", () =>
+    seeded(Effect.gen(function*() {
+      const { speak } = yield* opened({ ...aged, finish: "silence" })
+      yield* speak(28)
+      const all = yield* entries
+      const connectedAt = all.find(({ session, what }) => session === 1 && what === "audio")?.at ?? 0
+      assert.strictEqual(connectedAt, 20_000 * 1.16)
+      assert.deepStrictEqual(all.flatMap(({ at, session, what }) => (session === 0 && at > connectedAt ? [what] : [])), [])
+      assert.deepStrictEqual((yield* stepsOf(0)).map(([what]) => what), ["open", "CloseStream", "end", "disconnect"])
+    })).pipe(Effect.provide(simulated({ script: turnOf(15, "abcdefghijklmnopqrstuvwxyz") }))))
+})
+
 describe("a session that has taken over", () => {
   it.effect("and breaks while the one before it has not ended: that is known at once", () =>
     seeded(Effect.gen(function*() {
