@@ -3,16 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Random from "effect/Random"
-import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type { FluxError } from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import * as Script from "../../src/simulator/Script.ts"
-import * as Stamp from "../../src/simulator/Stamp.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { frame, heard, lines, listened, opens, queries, rate, simulated, speaking, turnsOf } from "../support/conversation.ts"
+import { heard, lines, listened, opened, opens, queries, seeded, simulated, speaking, turnsOf } from "../support/conversation.ts"
 import { reasonOf } from "../support/session.ts"
 
 const call = (seconds: number, options: Transcriber.CallOptions = {}) => speaking(seconds).pipe(Transcriber.transcribe({ id: "call", ...options }))
@@ -133,30 +130,6 @@ describe("age", () => {
     }))))
 })
 
-/** A call that goes on until it is finished, and settings to be changed in it. */
-const opened = Effect.fnUntraced(function*(options: Transcriber.CallOptions = {}) {
-  const conversation = yield* Effect.flatMap(Transcriber.Transcriber, (transcriber) => transcriber.open({ id: "call", ...options }))
-  const events: Array<FluxEvent> = []
-  yield* Effect.forkChild(Stream.runForEach(conversation.events, (event) => Effect.sync(() => void events.push(event))), { startImmediately: true })
-  let position = 0
-  /** Speaks for some seconds. */
-  const speak = Effect.fnUntraced(function*(seconds: number) {
-    for (const end = position + seconds * rate; position < end; position += frame) {
-      yield* conversation.send(Stamp.audio(position, frame))
-      yield* TestClock.adjust(80)
-    }
-  })
-  const finish = Effect.gen(function*() {
-    const finishing = yield* Effect.forkChild(Effect.exit(conversation.finish), { startImmediately: true })
-    yield* TestClock.adjust("40 seconds")
-    return yield* Fiber.join(finishing)
-  })
-  /** Changes settings; what comes of it is there later. */
-  const change = (patch: FluxSettings.SettingsPatch) =>
-    Effect.forkChild(Effect.exit(conversation.update(patch)), { startImmediately: true })
-  return { conversation, events, speak, finish, change }
-})
-const seeded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Random.withSeed(Effect.scoped(effect), "flux")
 /** The turns that were said, of which the last one may have been cut off. */
 const heardSoFar = (events: ReadonlyArray<FluxEvent>): void => {
   const turns = turnsOf(events)

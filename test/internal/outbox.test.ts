@@ -8,7 +8,9 @@ import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as Audio from "../../src/Audio.ts"
 import * as FluxError from "../../src/FluxError.ts"
+import * as outboxes from "../../src/internal/outbox.ts"
 import type { Taken } from "../../src/internal/outbox.ts"
+import * as replayBuffers from "../../src/internal/replayBuffer.ts"
 import type { Policy, Range } from "../../src/internal/replayBuffer.ts"
 import * as audioOut from "../support/audioOut.ts"
 import { pcm16 } from "../support/sound.ts"
@@ -693,4 +695,72 @@ describe("outbox", () => {
       yield* Fiber.join(behind)
     }))
   neverMissed("that it is muted", (outbox) => Effect.andThen(Effect.sync(() => outbox.setMuted(true)), outbox.take))
+})
+
+describe("an outbox of one session", () => {
+  const silence = { dataType: "BINARY", bytes: new Uint8Array(frame) } as const
+  const fed = Effect.map(Clock.Clock, (clock) => {
+    const buffer = replayBuffers.make({ format: pcm16, limit: () => 100 * frame, policy: () => "suspend", full: () => full, clock, keepLimit: () => 100 * frame })
+    buffer.keep(0)
+    return { buffer, outbox: outboxes.make(buffer) }
+  })
+
+  it.effect("whose taker waits already goes on with what is there when it is fed", () =>
+    Effect.gen(function*() {
+      const { buffer, outbox } = yield* fed
+      yield* buffer.send(new Uint8Array(2 * frame))
+      const taking = yield* fork(outbox.take)
+      yield* turns(20)
+      assert.isUndefined(taking.pollUnsafe())
+      outbox.feed(640)
+      assert.strictEqual((yield* Fiber.join(taking))?.position, 640)
+    }))
+
+  it.effect("that is stopped has no more audio, also none that was held, and lets go of the rest of its own", () =>
+    Effect.gen(function*() {
+      const { buffer, outbox } = yield* fed
+      outbox.feed(0)
+      yield* buffer.send(new Uint8Array(3 * frame))
+      yield* outbox.take
+      outbox.hold(0)
+      const taking = yield* fork(outbox.take)
+      yield* turns(20)
+      assert.isUndefined(taking.pollUnsafe())
+      outbox.stop()
+      assert.isUndefined(yield* Fiber.join(taking))
+      assert.isUndefined(yield* outbox.take)
+      // it has no place in the audio any more, and holds none of it up
+      buffer.keep(3 * frame)
+      assert.strictEqual(buffer.keptFrom(), frame / 2)
+      outbox.feed(0)
+      assert.isUndefined(yield* outbox.take)
+    }))
+
+  it.effect("that is closed takes nothing of its own, and has no place in the audio", () =>
+    Effect.gen(function*() {
+      const { buffer, outbox } = yield* fed
+      outbox.feed(0)
+      yield* buffer.send(new Uint8Array(2 * frame))
+      const other = buffer.reader(() => {})
+      while (other.next(() => {}) !== undefined);
+      buffer.keep(2 * frame)
+      assert.strictEqual(buffer.keptFrom(), 0)
+      outbox.close()
+      assert.isUndefined(buffer.keptFrom())
+      assert.deepStrictEqual([outbox.inject(silence), outbox.injectFirst(silence)], [false, false])
+    }))
+
+  it.effect("tells of each frame, offered or its own, as it is taken", () =>
+    Effect.gen(function*() {
+      const { buffer } = yield* fed
+      const told: Array<number | undefined> = []
+      const outbox = outboxes.make(buffer, ({ position }) => told.push(position))
+      outbox.feed(0)
+      yield* buffer.send(new Uint8Array(2 * frame))
+      outbox.inject(silence)
+      for (const expected of [[0], [0, 1280], [0, 1280, undefined]]) {
+        yield* outbox.take
+        assert.deepStrictEqual(told, expected)
+      }
+    }))
 })

@@ -210,3 +210,121 @@ describe("turns", () => {
     { arbitrary: { runs: 500, seed: "turns" } }
   )
 })
+
+describe("a turn that another session goes on with", () => {
+  /** Words of 0.4 s every half second from 1 s on, one a letter; told at some second. */
+  const said = (event: string, letters: string, end: number, fields: Partial<TurnInfoFields> = {}): TurnInfoFields => ({
+    event,
+    end,
+    transcript: [...letters].join(" "),
+    ...fields,
+    extra: {
+      words: [...letters].map((word) => {
+        const at = 1 + (word.charCodeAt(0) - 97) / 2
+        return { word, confidence: 0.9, start: at, end: at + 0.4 }
+      }),
+      ...fields.extra
+    }
+  })
+  /** One session has told of a turn up to a second; the next one begins at another. */
+  const carried = (until: number, from: number, ...before: ReadonlyArray<TurnInfoFields>) => {
+    const reducer = make()
+    feed(reducer, before)
+    reducer.carry({ from, until })
+    return reducer
+  }
+
+  it("is not told again up to where it was told, but for its end", () => {
+    const before = [said("StartOfTurn", "a", 1.5), said("Update", "ab", 2.4)]
+    const reducer = carried(2.4, 0, ...before)
+    assert.deepStrictEqual(feed(reducer, [said("StartOfTurn", "a", 1.44), said("Update", "a", 2.16)]), [])
+    // windows are 32-bit floats
+    assert.deepStrictEqual(feed(reducer, [said("Update", "ab", 2.395), said("EndOfTurn", "abc", 3)]), ["Update 0 a b", "EndOfTurn confirmed 0 a b c"])
+    assert.deepStrictEqual(feed(carried(2.4, 0, ...before), [said("StartOfTurn", "a", 1.44), said("EndOfTurn", "a", 1.92)]), ["EndOfTurn confirmed 0 a"])
+  })
+
+  it("keeps the words that the next session does not hear, as they were written, and its beginning", () => {
+    const kept = (from: number) =>
+      carried(3.5, from, said("StartOfTurn", "a", 1.5, { start: 0.9 }), said("Update", "abcd", 3.5, { start: 0.9, transcript: "A, b; c d" })).take(
+        infoOf(said("Update", "ef", 4.5, { start: from })), 0)[0]
+    // all of them lie before it
+    assert.deepInclude(kept(3), { type: "Update", transcript: "A, b; c d e f", audioStart: 0.9, audioEnd: 4.5 })
+    assert.deepInclude(kept(2.9), { transcript: "A, b; c d e f" })
+    // the third one and the fourth do not
+    assert.deepInclude(kept(2.1), { transcript: "a b e f" })
+    assert.deepInclude(kept(0), { transcript: "e f", audioStart: 0 })
+    const [update] = [kept(2.1)]
+    assert.deepStrictEqual(update?.words.map(({ word }) => word), ["a", "b", "e", "f"])
+  })
+
+  it("keeps no words without times: they may be heard again", () => {
+    const reducer = carried(3.5, 3, { event: "StartOfTurn", transcript: "a b", end: 3.5 })
+    assert.deepStrictEqual(feed(reducer, [said("StartOfTurn", "b", 4)]), ["Update 0 b"])
+  })
+
+  it("ends with all words that were told where the next session has come as far and hears none, not before", () => {
+    const reducer = carried(2.4, 0, said("StartOfTurn", "ab", 2.4))
+    assert.deepStrictEqual(feed(reducer, [{ event: "Update", end: 2.16 }, { event: "Update", end: 2.4 }, { event: "Update", end: 2.64 }]), ["EndOfTurn closed 0 a b"])
+  })
+
+  it("that is given up before that is not told again by the session that hears it, but what is new is", () => {
+    const reducer = carried(2.9, 0, said("StartOfTurn", "abcd", 2.9))
+    feed(reducer, [said("StartOfTurn", "a", 1.44)])
+    assert.deepStrictEqual(reducer.close("closed", 0).map(short), ["EndOfTurn closed 0 a b c d"])
+    assert.deepStrictEqual(feed(reducer, [said("Update", "abc", 2.4), said("Update", "abcd", 3.2), said("EndOfTurn", "abcde", 4)]), [
+      // the fourth ends at 2.9 s
+      "StartOfTurn implied 1 e",
+      "EndOfTurn confirmed 1 e"
+    ])
+    // another session counts anew
+    reducer.carry({ from: 0, until: 0 })
+    assert.deepStrictEqual(feed(reducer, [said("StartOfTurn", "a", 1.44)]), ["StartOfTurn 2 a"])
+  })
+
+  it("that was caught up with and is given up is told on from there", () => {
+    const reducer = carried(1.9, 0, said("StartOfTurn", "ab", 1.9))
+    feed(reducer, [said("StartOfTurn", "a", 1.44), said("Update", "abcd", 2.9)])
+    assert.deepStrictEqual(reducer.close("closed", 0).map(short), ["EndOfTurn closed 0 a b c d"])
+    assert.deepStrictEqual(feed(reducer, [said("Update", "abcd", 3), said("Update", "abcde", 3.4)]), ["StartOfTurn implied 1 e", "Update 1 e"])
+  })
+
+  it("that ends without words keeps those it has, and they are not told again", () => {
+    const reducer = carried(2.4, 0, said("StartOfTurn", "ab", 2.4))
+    assert.deepStrictEqual(feed(reducer, [said("StartOfTurn", "ab", 1.9), said("EndOfTurn", "", 2), said("Update", "ab", 2.2)]), ["EndOfTurn confirmed 0 a b"])
+  })
+
+  it("of which the next session has told no word, and that is given up, takes none from what it says then", () => {
+    const reducer = carried(1.9, 0, said("StartOfTurn", "ab", 1.9))
+    feed(reducer, [said("StartOfTurn", "", 1.44), said("Update", "", 2.9)])
+    reducer.close("closed", 0)
+    assert.deepStrictEqual(feed(reducer, [said("Update", "xyz", 20)]), ["StartOfTurn implied 1 x y z", "Update 1 x y z"])
+  })
+
+  it("that had ended before takes none from the next one, whatever the numbers", () => {
+    const reducer = carried(2.4, 2.4, said("StartOfTurn", "ab", 1.9), said("EndOfTurn", "ab", 2.4))
+    assert.deepStrictEqual(feed(reducer, [said("Update", "cde", 3.5, { start: 2.3 })]), ["StartOfTurn implied 1 c d e", "Update 1 c d e"])
+  })
+
+  describe("after a probable end", () => {
+    const start = said("StartOfTurn", "a", 1.5)
+    const told = (before: ReadonlyArray<TurnInfoFields>, after: ReadonlyArray<TurnInfoFields>) =>
+      feed(carried(2.4, 0, start, ...before), [start, ...after]).map((line) => line.split(" ")[0])
+
+    it("takes it back once, where the next session knows of none", () => {
+      assert.deepStrictEqual(told([said("EagerEndOfTurn", "ab", 2.4)], [said("Update", "ab", 2.5), said("Update", "abc", 3)]), ["TurnResumed", "Update"])
+    })
+    it("takes it back where the next session has done so before it had come as far", () => {
+      assert.deepStrictEqual(told([said("EagerEndOfTurn", "ab", 2.4)], [said("EagerEndOfTurn", "ab", 2.1), said("TurnResumed", "ab", 2.2), said("Update", "ab", 2.5)]), ["TurnResumed"])
+    })
+    it("lets it stand where the next session has found it, too, and tells what comes of it", () => {
+      assert.deepStrictEqual(told([said("EagerEndOfTurn", "ab", 2.4)], [said("EagerEndOfTurn", "ab", 2.1), said("Update", "ab", 2.5), said("TurnResumed", "abc", 3)]), ["Update", "TurnResumed"])
+    })
+    it("does not take back what was taken back, nor what nobody has heard of", () => {
+      assert.deepStrictEqual(told([said("EagerEndOfTurn", "ab", 2.2), said("TurnResumed", "ab", 2.4)], [said("Update", "ab", 2.5)]), ["Update"])
+      assert.deepStrictEqual(told([said("Update", "ab", 2.4)], [said("EagerEndOfTurn", "ab", 2.2), said("TurnResumed", "ab", 2.5)]), ["Update"])
+    })
+    it("tells another one of the next session", () => {
+      assert.deepStrictEqual(told([said("Update", "ab", 2.4)], [said("EagerEndOfTurn", "ab", 2.5), said("TurnResumed", "ab", 2.7), said("EndOfTurn", "ab", 3)]), ["EagerEndOfTurn", "TurnResumed", "EndOfTurn"])
+    })
+  })
+})

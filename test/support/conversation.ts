@@ -75,6 +75,34 @@ export const listened = Effect.fnUntraced(function*<R>(
   return { events: seen, exit: yield* Fiber.join(listening), endedAt: waited }
 })
 
+/** A call that goes on until it is finished, and settings to be changed in it. */
+export const opened = Effect.fnUntraced(function*(options: Transcriber.CallOptions = {}) {
+  const conversation = yield* Effect.flatMap(Transcriber.Transcriber, (transcriber) => transcriber.open({ id: "call", ...options }))
+  const events: Array<FluxEvent> = []
+  yield* Effect.forkChild(
+    Effect.ignore(Stream.runForEach(conversation.events, (event) => Effect.sync(() => void events.push(event)))),
+    { startImmediately: true }
+  )
+  let position = 0
+  /** Speaks for some seconds. */
+  const speak = Effect.fnUntraced(function*(seconds: number) {
+    for (const end = position + seconds * rate; position < end; position += frame) {
+      yield* conversation.send(Stamp.audio(position, frame))
+      yield* TestClock.adjust(80)
+    }
+  })
+  const finish = Effect.gen(function*() {
+    const finishing = yield* Effect.forkChild(Effect.exit(conversation.finish), { startImmediately: true })
+    yield* TestClock.adjust("40 seconds")
+    return yield* Fiber.join(finishing)
+  })
+  /** Changes settings; what comes of it is there later. */
+  const change = (patch: FluxSettings.SettingsPatch) =>
+    Effect.forkChild(Effect.exit(conversation.update(patch)), { startImmediately: true })
+  return { conversation, events, speak, finish, change }
+})
+export const seeded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Random.withSeed(Effect.scoped(effect), "flux")
+
 /** Events in short, without Updates. */
 export const lines = (events: ReadonlyArray<FluxEvent>): ReadonlyArray<string> =>
   events.flatMap((event) => {
