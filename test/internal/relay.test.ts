@@ -72,7 +72,7 @@ const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; re
     audio.offerUnsafe(new Uint8Array(seconds * rate * 2))
     while (reader.next(() => {}) !== undefined);
   }
-  const kept = (): number => (audio.keptFrom() ?? audio.position()) / rate
+  const kept = (): number => audio.goneTo() / rate
   return { kept, log, relay, session, speak }
 })
 
