@@ -361,8 +361,24 @@ describe("a session that is retired", () => {
         }
       },
       talking
-    ])), Effect.provide(recorder.layer))
+    ]).pipe(Layer.provideMerge(recorder.layer))))
   })
+})
+
+describe("finish", () => {
+  it.effect("does not wait for the caller's next try for longer than for the last words", () =>
+    seeded(Effect.gen(function*() {
+      const { conversation, events, speak } = yield* opened({ retry: Schedule.spaced("10 minutes") })
+      yield* speak(2.4)
+      assert.strictEqual(yield* conversation.status, "reconnecting")
+      const finishing = yield* start(conversation.finish)
+      yield* TestClock.adjust("20 seconds")
+      assert.isDefined(finishing.pollUnsafe())
+      assert.isTrue(lines(events).includes("EndOfTurn 0 lost: one"))
+    })).pipe(Effect.provide(peers([
+      () => onFrame((frame, server) => frame === 26 ? server.fail(lost) : server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : "Update", transcript: "one", end: (frame + 1) * 0.08 }))),
+      idle
+    ]))))
 })
 
 describe("what waits", () => {
