@@ -151,17 +151,18 @@ export const make = (options: {
     if (next !== undefined && !relays.isOver(next)) relay.resume(next)
     else {
       budget.down()
-      yield* Effect.sleep(delay)
-      yield* opener.open(scope, {
+      const opening = opener.open(scope, {
         permits: permits.recover,
         budget,
         settings: wanted.get,
         prepare: relay.resume,
         onFailure: wanted.blame,
         onRetry: tellReconnecting,
-        // as long as for the last words
-        until: ended(({ drainTimeout }) => drainTimeout)
+        until: Effect.never
       })
+      // as long as for the last words, also where it has not been tried yet
+      const tooLate = ended(({ drainTimeout }) => drainTimeout)
+      yield* firstOf([Effect.andThen(Effect.sleep(delay), opening), tooLate], settings().disconnectTimeout)
     }
     reconnecting = false
     const session = relay.current()?.session
