@@ -89,7 +89,7 @@ export const make = (options: {
       survival === undefined ? 0 : Math.min(maxKeptBytes, Audio.bytesOf(format, Duration.toMillis(settings().replayWindow))),
     precious: ({ from }) => retention.isOfTurn(from / format.sampleRate, Duration.toSeconds(settings().replayWindow))
   })
-  const relay = relays.make({ audio, retention, sampleRate: format.sampleRate, keeps: survival !== undefined })
+  const relay = relays.make({ audio, retention, sampleRate: format.sampleRate, keeps: survival !== undefined, onTakeOver: (live) => void wanted.inForce(live.asked) })
   const wanted = wantedSettings.make({ initial: options.settings, current: relay.current, isEnding: audio.isFinishing })
   settings = () => relay.current()?.session.settings() ?? wanted.get()
   const budget = budgets.make({ now, random: survival?.random ?? (() => 0), retry: survival?.retry })
@@ -157,17 +157,18 @@ export const make = (options: {
     if (next !== undefined && !relays.isOver(next)) relay.resume(next)
     else {
       budget.down()
-      yield* Effect.sleep(delay)
-      yield* opener.open(scope, {
+      const opening = opener.open(scope, {
         permits: permits.recover,
         budget,
         settings: wanted.get,
         prepare: relay.resume,
         onFailure: wanted.blame,
         onRetry: tellReconnecting,
-        // as long as for the last words
-        until: ended(({ drainTimeout }) => drainTimeout)
+        until: Effect.never
       })
+      // as long as for the last words, also where it has not been tried yet
+      const tooLate = ended(({ drainTimeout }) => drainTimeout)
+      yield* firstOf([Effect.andThen(Effect.sleep(delay), opening), tooLate], settings().disconnectTimeout)
     }
     reconnecting = false
     const live = relay.current()

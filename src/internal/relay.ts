@@ -61,6 +61,8 @@ export const make = (options: {
   readonly sampleRate: number
   /** Whether there may be a second session at all. */
   readonly keeps: boolean
+  /** A session has taken over. */
+  readonly onTakeOver: (live: Live) => void
 }): Relay => {
   const { audio, retention, sampleRate } = options
   let current: Live | undefined
@@ -93,6 +95,7 @@ export const make = (options: {
     if (waiting === next) waiting = undefined
     // first, as the one that retires may be over right here
     current = next
+    options.onTakeOver(next)
     before.session.retire()
     if (names.length > 0) next.session.tell({ type: "SettingsApplied", settings: names })
     feed(next, before)

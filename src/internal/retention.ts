@@ -108,12 +108,15 @@ export const make = (): Retention => {
 const wordsBefore = (words: ReadonlyArray<Word>, next: Word | undefined): ReadonlyArray<Word> =>
   words.filter(({ end }) => end != null && next?.start != null && end <= next.start)
 
+/** So long behind a word it is certainly over. */
+const wordGap = 0.05
+
 /** Between two words, at some second or later: a word that is cut would be heard as another one. */
 const gapAfter = (words: ReadonlyArray<Word>, seconds: number): number => {
   for (const [at, { start }] of words.entries()) {
     if (start == null || start < seconds) continue
     const before = words[at - 1]?.end
-    return before == null ? seconds : Math.max(seconds, (before + start) / 2)
+    return before == null || before <= seconds ? seconds : before + Math.min((start - before) / 2, wordGap)
   }
-  return seconds
+  return Math.max(seconds, words.at(-1)?.end ?? 0)
 }

@@ -6,7 +6,8 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Semaphore from "effect/Semaphore"
 import * as FluxError from "../FluxError.ts"
@@ -102,21 +103,21 @@ export const run = (options: {
       old.session.retire()
       return yield* error
     }
-    const opened = yield* Effect.result(next(isWanted ? Number.POSITIVE_INFINITY : last))
-    if (Result.isFailure(opened)) {
+    const opened = yield* Effect.exit(next(isWanted ? Number.POSITIVE_INFINITY : last))
+    if (Exit.isFailure(opened)) {
       yield* letGo
-      if (isWanted) return wanted.giveUp(opened.failure)
+      // a transport that breaks does no harm to a session that is well
+      if (isWanted) return wanted.giveUp(Option.getOrElse(Exit.findErrorOption(opened), died))
       // the session in hand is as good as any, as long as it lives
       return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
     }
-    const live = opened.success
+    const live = opened.value
     // what was wanted meanwhile needs yet another one
     if (!wanted.fits(live)) return yield* letGo
     telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
     yield* waited(live, last)
     if (relay.current() === live) {
       broken = 0
-      wanted.inForce(live.asked)
     } else if (isOver(live)) {
       // an endpoint may throttle after Connected, and then every one of them
       yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
@@ -129,6 +130,9 @@ export const run = (options: {
   }))
   return Effect.ensuring(all, letGo)
 }
+
+const died = (): FluxError.FluxError =>
+  FluxError.make(new FluxError.ConnectionLost({ detail: "the session died" }), "open")
 
 const tooOld = (): FluxError.FluxError =>
   FluxError.make(new FluxError.ConnectionLost({ detail: "the session has reached its age, and none could be had in its place" }), "streaming")

@@ -349,7 +349,7 @@ describe("a session that is retired", () => {
       const turn = recorder.spans().find(({ name }) => name === "flux.turn")
       assert.strictEqual(turn?.attributes["flux.ending"], undefined)
       assert.strictEqual(turn?.attributes["flux.turn.latency"], undefined)
-    })).pipe(Effect.provide(Layer.mergeAll(recorder.layer, peers([
+    })).pipe(Effect.provide(peers([
       () => {
         let frame = 0
         return {
@@ -361,8 +361,24 @@ describe("a session that is retired", () => {
         }
       },
       talking
-    ]))))
+    ]).pipe(Layer.provideMerge(recorder.layer))))
   })
+})
+
+describe("finish", () => {
+  it.effect("does not wait for the caller's next try for longer than for the last words", () =>
+    seeded(Effect.gen(function*() {
+      const { conversation, events, speak } = yield* opened({ retry: Schedule.spaced("10 minutes") })
+      yield* speak(2.4)
+      assert.strictEqual(yield* conversation.status, "reconnecting")
+      const finishing = yield* start(conversation.finish)
+      yield* TestClock.adjust("20 seconds")
+      assert.isDefined(finishing.pollUnsafe())
+      assert.isTrue(lines(events).includes("EndOfTurn 0 lost: one"))
+    })).pipe(Effect.provide(peers([
+      () => onFrame((frame, server) => frame === 26 ? server.fail(lost) : server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : "Update", transcript: "one", end: (frame + 1) * 0.08 }))),
+      idle
+    ]))))
 })
 
 describe("what waits", () => {

@@ -178,8 +178,8 @@ describe("where the next session begins", () => {
     retention.take("StartOfTurn", 2)
     // words at 1, 1.5, ... to 5.4
     retention.take("Update", 5.5, wordsFrom(1, 9))
-    // within a word, at its beginning, in a pause before the middle of it and behind it
-    for (const [kept, from] of [[2.1, 2.45], [2, 2], [2.42, 2.45], [2.48, 2.48], [4.9, 4.95], [5.2, 5.2]] as const) {
+    // within a word, at its beginning, in a pause, at its beginning, and within the last word
+    for (const [kept, from] of [[2.1, 2.45], [2, 2], [2.42, 2.42], [4.9, 4.9], [5.2, 5.4]] as const) {
       const begins = retention.begin(0, kept)
       assert.closeTo(begins.from, from, 1e-9, `kept from ${kept} s`)
       assert.isUndefined(begins.lostFrom)

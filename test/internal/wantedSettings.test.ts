@@ -61,7 +61,8 @@ describe("a change", () => {
       const live = begin()
       assert.deepStrictEqual(yield* Fiber.join(yield* change({ keyterm: ["x"] })), configured)
       assert.deepStrictEqual([wanted.get().keyterm, live.session.settings().keyterm], [["x"], ["x"]])
-      assert.isFalse(yield* isAsked)
+      // it may be the age at which another one is due
+      assert.isTrue(yield* isAsked)
       // and is what is gone back to
       yield* change({ mipOptOut: true })
       wanted.giveUp(gone)
@@ -230,15 +231,14 @@ describe("reconciling", () => {
 })
 
 describe("what cannot be had", () => {
-  it.effect("is given up as a whole, back to what was in force last; all who wait are told, and the application once", () =>
+  it.effect("is given up as a whole, back to what the session in hand has; all who wait are told, and the application once", () =>
     Effect.gen(function*() {
       const { begin, change, told, wanted } = make()
       begin()
-      wanted.inForce({ ...base, tag: ["in force"] })
       const updates = [yield* change({ mipOptOut: true }), yield* change({ keyterm: ["x"] })]
       wanted.giveUp(rejected)
       for (const update of updates) assert.deepStrictEqual(yield* Fiber.join(update), Exit.fail(rejected))
-      assert.deepStrictEqual(wanted.get(), { ...base, tag: ["in force"] })
+      assert.deepStrictEqual(wanted.get(), base)
       assert.strictEqual(told.length, 1)
       assert.match(told[0] ?? "", /^rejected (?=.*keyterm)(?=.*mipOptOut)/)
       wanted.giveUp(rejected)
