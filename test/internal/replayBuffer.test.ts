@@ -34,6 +34,8 @@ const make = ({ keepLimit = 0, limit = 1_000_000, policy = "suspend", precious }
     })
     return {
       ...buffer,
+      /** The first sample that can be read again, or that comes next. */
+      kept: () => buffer.keptFrom() ?? buffer.position(),
       /** So many samples more. */
       offer: (samples: number) => assert.isTrue(buffer.offerUnsafe(stamped(buffer.position(), samples)))
     }
@@ -65,15 +67,15 @@ describe("what is kept", () => {
       const buffer = yield* make({ keepLimit: 100 * frameBytes })
       const reader = buffer.reader(noop)
       buffer.offer(3 * frame)
-      assert.strictEqual(buffer.keptFrom(), 0)
+      assert.strictEqual(buffer.kept(), 0)
       next(reader)
-      assert.strictEqual(buffer.keptFrom(), frame)
+      assert.strictEqual(buffer.kept(), frame)
       rest(reader)
-      assert.isUndefined(buffer.keptFrom())
+      assert.strictEqual(buffer.kept(), buffer.position())
       buffer.keep(0)
       buffer.offer(3 * frame)
       rest(reader)
-      assert.strictEqual(buffer.keptFrom(), 3 * frame)
+      assert.strictEqual(buffer.kept(), 3 * frame)
     }))
 
   it.effect("is whole frames from the sample on that is to be kept, and goes at once when that moves on", () =>
@@ -85,7 +87,7 @@ describe("what is kept", () => {
       rest(reader)
       for (const [from, kept] of [[frame - 1, 0], [frame, frame], [3 * frame + 5, 3 * frame], [2 * frame, 3 * frame]] as const) {
         buffer.keep(from)
-        assert.strictEqual(buffer.keptFrom(), kept, `from ${from}`)
+        assert.strictEqual(buffer.kept(), kept, `from ${from}`)
       }
     }))
 
@@ -95,10 +97,10 @@ describe("what is kept", () => {
       buffer.keep(0)
       const reader = buffer.reader(noop)
       buffer.offer(10 * frame)
-      assert.strictEqual(buffer.keptFrom(), 0)
+      assert.strictEqual(buffer.kept(), 0)
       for (let read = 1; read <= 10; read++) {
         next(reader)
-        assert.strictEqual(buffer.keptFrom(), Math.max(0, read - 2) * frame)
+        assert.strictEqual(buffer.kept(), Math.max(0, read - 2) * frame)
       }
     }))
 
@@ -109,9 +111,9 @@ describe("what is kept", () => {
       buffer.offer(5 * frame)
       next(slow)
       rest(fast)
-      assert.strictEqual(buffer.keptFrom(), frame)
+      assert.strictEqual(buffer.kept(), frame)
       slow.close()
-      assert.isUndefined(buffer.keptFrom())
+      assert.strictEqual(buffer.kept(), buffer.position())
       // nobody takes any more
       assert.isUndefined(next(slow))
       assert.isUndefined(slow.peek())
@@ -128,7 +130,7 @@ describe("what is kept", () => {
         if (at % 50 === 0) buffer.keep(buffer.position())
         else if (at % 50 === 1) buffer.keep(0)
         const since = at % 50
-        assert.strictEqual(buffer.keptFrom(), since === 0 ? undefined : Math.max(at - since, at - 4) * frame)
+        assert.strictEqual(buffer.kept(), since === 0 ? at * frame : Math.max(at - since, at - 4) * frame)
       }
     }))
 })
@@ -188,6 +190,15 @@ describe("a reader", () => {
       assert.deepStrictEqual(rest(buffer.reader(noop, 0)), [[0, frame], [3 * frame, 4 * frame], [4 * frame, 5 * frame]])
       assert.deepStrictEqual(first.bytes(), 2 * frameBytes)
       assert.deepStrictEqual(rest(first), [[3 * frame, 4 * frame], [4 * frame, 5 * frame]])
+    }))
+
+  it.effect("has what is there, also where the oldest of it was dropped before anybody read", () =>
+    Effect.gen(function*() {
+      const buffer = yield* make({ limit: 2 * frameBytes, policy: "drop-oldest", keepLimit: 100 * frameBytes })
+      buffer.keep(0)
+      buffer.offer(4 * frame)
+      assert.isAtMost(buffer.kept(), 2 * frame)
+      assert.deepStrictEqual(rest(buffer.reader(noop, buffer.kept())), [[2 * frame, 3 * frame], [3 * frame, 4 * frame]])
     }))
 
   it.effect("is told of what there may be to read, until it closes", () =>
@@ -295,7 +306,7 @@ describe("any interleaving", () => {
           assert.strictEqual(buffer.bytes(), bytesInside(read, inside.length))
           assert.isAtMost(buffer.bytes(), limit)
           for (const { at, reader } of readers.values()) assert.strictEqual(reader.bytes(), bytesInside(at, inside.length) - buffer.partial())
-          const kept = buffer.keptFrom()
+          const kept = firstInside(buffer.kept())
           // a reader may begin within the first frame
           if (kept !== undefined && kept + frame <= settled) {
             assert.isAtMost(bytesInside(kept, settled), keepLimit)
@@ -334,7 +345,7 @@ describe("any interleaving", () => {
               close(step.reader)
               // as who takes over does: from where it is needed, if that is kept
               const wanted = Math.max(0, read - Math.max(0, step.back))
-              const from = Math.max(wanted, Math.min(read, buffer.keptFrom() ?? read))
+              const from = Math.max(wanted, Math.min(read, buffer.kept()))
               const reader = step.back < 0 ? buffer.reader(noop) : buffer.reader(noop, from)
               readers.set(step.reader, { reader, at: from })
               // what was to be kept, is: as far as it goes into the bound, but for a part of a frame
