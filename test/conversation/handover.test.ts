@@ -191,6 +191,51 @@ describe("what was sent", () => {
 })
 
 describe("a session that has taken over", () => {
+  it.effect("is not moved on by what the one before it goes on to say", () =>
+    seeded(Effect.gen(function*() {
+      const { change, events, speak } = yield* opened()
+      yield* speak(2)
+      yield* change({ mipOptOut: true })
+      // it breaks before 4 s, and what is heard again then is caught up with before 8 s
+      yield* speak(8)
+      assert.isTrue(lines(events).includes("Resumed 2"))
+      const sizes = (yield* entries).flatMap(({ detail, session, what }) => (session === 2 && what === "audio" ? [Number(detail)] : []))
+      // nothing was told by the one that hears the audio: all of it is heard again
+      assert.strictEqual(sizes.reduce((all, size) => all + size, 0), 10 * rate * 2)
+    })).pipe(Effect.provide(sessions(
+      () => ({
+        opened: (server) => server.say(connected),
+        // it has heard all of 2 s, and ends as it is told to
+        received: ({ dataType }, server) =>
+          dataType === "UTF8" ? Effect.andThen(server.say(turnInfo({ event: "Update", end: 2 })), server.end) : Effect.void
+      }),
+      () => onFrame((frame, server) => frame === 45 ? server.fail(lost) : Effect.void),
+      () => onFrame(() => Effect.void)
+    ))))
+
+  it.effect("tells what has to be dropped, also while the one before it is still closing", () =>
+    seeded(Effect.gen(function*() {
+      const { change, events, finish, speak } = yield* opened({
+        settings: { outboxPolicy: "drop-oldest", outboxLimit: 64_000, drainTimeout: "3 seconds", sendTimeout: "20 seconds", stallTimeout: "1 minute" }
+      })
+      yield* speak(2)
+      yield* change({ mipOptOut: true })
+      yield* speak(10)
+      yield* finish
+      const told = events.flatMap((event) => (event.type === "AudioDropped" ? [[event.audioStart, event.audioEnd] as const] : []))
+      const all = [...(yield* heard).flat().map(([from = 0, to = 0]) => [from, to] as const), ...told].toSorted(([a], [b]) => a - b)
+      let reached = 0
+      for (const [from, to] of all) {
+        assert.isAtMost(from, reached + 1e-6, "heard, or told as dropped")
+        reached = Math.max(reached, to)
+      }
+      assert.strictEqual(reached, 12)
+      assert.isAbove(told.length, 0)
+    })).pipe(Effect.provide(simulated({
+      script: turnOf(60, "a"),
+      faults: [{ fault: "mute", at: 1, session: 0 }, { fault: "stop-reading", at: 0.5, session: 1 }]
+    }))))
+
   it.effect("and breaks while the one before it has not ended: that is known at once", () =>
     seeded(Effect.gen(function*() {
       const { change, events, speak } = yield* opened()
@@ -323,27 +368,35 @@ describe("endTurn", () => {
       yield* Fiber.join(ending)
     })).pipe(Effect.provide(simulated({ script: turnOf(1, "ab"), faults: [{ fault: "reset", at: 2.3, session: 0 }] }))))
 
-  it.effect("ends the turn behind the audio that had been offered, also where more came before there was another session", () =>
-    seeded(Effect.gen(function*() {
-      const { conversation, events, finish, speak } = yield* opened()
-      yield* speak(2)
-      const ending = yield* Effect.forkChild(conversation.endTurn, { startImmediately: true })
-      // what is said from now on belongs to the next turn
-      yield* speak(4)
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(ending)
-      yield* finish
-      assert.deepStrictEqual(turnsOf(events), ["a b", "c d e"])
-    })).pipe(Effect.provide(simulated({
-      script: Script.make({
-        clock: "stamps",
-        turns: [
-          { at: 1, words: [{ word: "a", start: 1, end: 1.4 }, { word: "b", start: 1.5, end: 1.9 }] },
-          { at: 2.1, words: [{ word: "c", start: 2.1, end: 2.5 }, { word: "d", start: 2.6, end: 3 }, { word: "e", start: 3.1, end: 3.5 }] }
+  for (const profile of ["flux-english-20260311", "hosted-2026-09"] as const) {
+    it.effect(`ends the turn behind the audio that had been offered, also where more came before there was another session: ${profile}`, () =>
+      seeded(Effect.gen(function*() {
+        const { conversation, events, finish, speak } = yield* opened()
+        yield* speak(2)
+        const ending = yield* Effect.forkChild(conversation.endTurn, { startImmediately: true })
+        // what is said from now on belongs to the next turn
+        yield* speak(6)
+        yield* Fiber.join(ending)
+        yield* finish
+        assert.isTrue(lines(events).includes("Resumed 2"))
+        assert.deepStrictEqual(turnsOf(events), ["a b", "c d e"])
+      })).pipe(Effect.provide(simulated({
+        profile,
+        script: Script.make({
+          clock: "stamps",
+          turns: [
+            { at: 1, words: [{ word: "a", start: 1, end: 1.4 }, { word: "b", start: 1.5, end: 1.9 }] },
+            // within the next frame of 80 ms
+            { at: 2, words: [{ word: "c", start: 2, end: 2.06 }, { word: "d", start: 2.2, end: 2.6 }, { word: "e", start: 2.7, end: 3.1 }] }
+          ]
+        }),
+        faults: [
+          { fault: "reset", at: 1.95, session: 0 },
+          { fault: "error-500", delay: 1000, session: 1 },
+          { fault: "late-connected", delay: 1000, session: 2 }
         ]
-      }),
-      faults: [{ fault: "reset", at: 2.3, session: 0 }, { fault: "late-connected", delay: 3000, session: 1 }]
-    }))))
+      }))))
+  }
 })
 
 describe("settings", () => {

@@ -15,6 +15,7 @@ describe("catching up", () => {
       const { catchUp, state } = make()
       state.nextAt = state.now - waited
       catchUp.begin()
+      assert.strictEqual(catchUp.wait(), 0)
       catchUp.sent(0.08)
       assert.strictEqual(catchUp.wait(), wait, `after ${waited} ms`)
     }
@@ -51,6 +52,7 @@ describe("catching up", () => {
     const { catchUp, state } = make(2)
     state.nextAt = 0
     catchUp.begin()
+    assert.strictEqual(catchUp.wait(), 0)
     catchUp.sent(1)
     assert.strictEqual(catchUp.wait(), 500)
     state.speed = 4
@@ -61,6 +63,7 @@ describe("catching up", () => {
     const { catchUp, state } = make()
     state.nextAt = 0
     catchUp.begin()
+    assert.strictEqual(catchUp.wait(), 0)
     catchUp.sent(1)
     assert.strictEqual(catchUp.wait(), 500)
     state.nextAt = undefined
@@ -80,6 +83,7 @@ describe("catching up", () => {
     const { catchUp, state } = make()
     state.nextAt = 0
     catchUp.begin()
+    assert.strictEqual(catchUp.wait(), 0)
     catchUp.sent(1)
     state.now += 100
     catchUp.begin()

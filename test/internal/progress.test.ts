@@ -85,6 +85,34 @@ describe("progress", () => {
     assert.isTrue(progress.turnOpen())
   })
 
+  it("a turn of another session is open until this one has come as far and hears none, and until then nothing is answered", () => {
+    const progress = progresses.make()
+    const take = (one: TurnInfo): void => progress.take(one, one)
+    progress.carry(1)
+    assert.deepStrictEqual([progress.turnOpen(), progress.carriedUntil(), progress.answered(0)], [true, 1, false])
+    take(info("Update", 0, 0, 0.96))
+    assert.deepStrictEqual([progress.turnOpen(), progress.answered(0.9)], [true, false])
+    // but for float noise
+    take(info("Update", 0, 0, 0.995))
+    assert.deepStrictEqual([progress.turnOpen(), progress.carriedUntil(), progress.answered(0.9)], [false, undefined, true])
+  })
+
+  it("a turn of another session that is given up before it was heard is not opened by the words that were told", () => {
+    const progress = progresses.make()
+    const words = (count: number) => ["a", "b", "c"].slice(0, count).map((word, at) => ({ word, confidence: 0.9, start: at, end: at + 0.5 }))
+    const take = (event: TurnEvent, end: number, count: number): void => {
+      const one = { ...info(event, 0, 0, end, ["a", "b", "c"].slice(0, count).join(" ")), words: words(count) }
+      progress.take(one, one)
+    }
+    progress.carry(1.6)
+    take("StartOfTurn", 0.7, 1)
+    progress.abandon()
+    take("Update", 1.7, 2)
+    assert.isFalse(progress.turnOpen())
+    take("Update", 2.7, 3)
+    assert.isTrue(progress.turnOpen())
+  })
+
   const Message = Schema.Struct({
     event: Schema.Literals(["Update", "Update", "StartOfTurn", "EagerEndOfTurn", "TurnResumed", "EndOfTurn"]),
     /** How much later than the turn before. */

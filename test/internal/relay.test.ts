@@ -42,7 +42,7 @@ const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; re
   const reader = audio.reader(() => {})
 
   const session = (number: number, had = settings) => {
-    const state = { turnOpen: false, reached: 0 }
+    const state = { turnOpen: false }
     const note = (line: string): void => void log.push(`${number} ${line}`)
     const live: relays.Live = liveSession(number, {
       feed: (from, until) => note(`feed ${from}${until === undefined ? "" : ` until ${until}`}${relay.current() === live ? "" : ", and is not the one"}`),
@@ -51,14 +51,14 @@ const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; re
         note(signal.type === "AudioDropped" ? `dropped ${signal.from} ${signal.to}` : signal.type === "SettingsApplied" ? `applied ${signal.settings.join(" ")}` : signal.type),
       settings: () => had,
       turnOpen: () => state.turnOpen,
-      reached: () => state.reached
+      // all that was offered has been sent
+      reached: () => audio.position() / rate
     })
     return {
       live,
       /** Flux tells it something. */
       told: (event: TurnInfo["event"], end: number) => {
         state.turnOpen = event === "EndOfTurn" ? false : state.turnOpen || event === "StartOfTurn"
-        state.reached = Math.max(state.reached, end)
         relay.onTurnInfo(live, info(event, end))
       },
       capped: () => {
