@@ -66,7 +66,7 @@ export const make = (options: {
     exhaustedBy(last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"))
   const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
     if (error.reason._tag === "Rejected") rejections++
-    const delay = random() * Math.min(maxDelay, firstDelay * 2 ** Math.max(0, attempts - 1))
+    const delay = Math.floor(random() * Math.min(maxDelay, firstDelay * 2 ** Math.max(0, attempts - 1)))
     return attempts >= maxAttempts || rejections > maxRejections || delay >= left()
       ? Effect.fail(exhaustedBy(error))
       : Effect.succeed(delay)
