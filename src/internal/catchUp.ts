@@ -5,7 +5,7 @@
 
 /** See the module. */
 export interface CatchUp {
-  /** Whoever held the audio up lets go of it. */
+  /** Whoever held the audio up is about to let go of it. */
   readonly begin: () => void
   /** How long the next frame has to wait, ms. */
   readonly wait: () => number
@@ -27,14 +27,21 @@ export const make = (options: {
   const { nextAt, now, speed } = options
   let since: number | undefined
   let seconds = 0
+  let isDue = false
+  /** Whether what comes next has waited for so long is known once it is there. */
+  const look = (): void => {
+    const at = nextAt()
+    isDue = false
+    if (since !== undefined || at === undefined || now() - at < patience) return
+    since = now()
+    seconds = 0
+  }
   return {
     begin: () => {
-      const at = nextAt()
-      if (since !== undefined || at === undefined || now() - at < patience) return
-      since = now()
-      seconds = 0
+      isDue = true
     },
     wait: () => {
+      if (isDue) look()
       if (since === undefined) return 0
       if (nextAt() === undefined) {
         since = undefined

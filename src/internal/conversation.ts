@@ -115,8 +115,10 @@ export const make = (options: {
     patience: () => settings().disconnectTimeout
   })
   const onTurnInfo = (live: relays.Live, info: TurnInfo): void => {
-    budget.take(info)
-    relay.onTurnInfo(live, info)
+    // nobody can have told of what was not sent
+    const bounded = { ...info, audio_window_end: Math.min(info.audio_window_end, live.session.reached()) }
+    budget.take(bounded)
+    relay.onTurnInfo(live, bounded)
   }
   const tellReconnecting = ({ reason }: FluxError.FluxError): void =>
     relay.current()?.session.tell({ type: "Reconnecting", attempt: budget.attempts() + 1, reason: reason._tag, detail: reason.message })

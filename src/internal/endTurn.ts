@@ -25,8 +25,8 @@ export const make = (options: {
   readonly outbox: Outbox
   readonly progress: Progress
   readonly now: () => number
-  /** What was held goes on. */
-  readonly letGo?: (() => void) | undefined
+  /** What was held is about to go on. */
+  readonly beforeLetGo?: (() => void) | undefined
   /** Seconds of the session up to a sample of the conversation that was offered, silence included. */
   readonly secondsAt: (sample: number) => number
   /** Seconds of the session that were sent. */
@@ -77,8 +77,9 @@ export const make = (options: {
       return Effect.andThen(Effect.sleep(frameMillis), step)
     })
     const letGo = Effect.sync(() => {
+      options.beforeLetGo?.()
+      // last, as the writer goes on right here
       outbox.letGo()
-      options.letGo?.()
     })
     return Effect.ensuring(Effect.andThen(Effect.sync(() => outbox.hold(asked)), step), letGo)
   }

@@ -318,7 +318,7 @@ export const make = (options: {
   })
   const endTurn = endTurns.make({
     outbox,
-    letGo: catchUp.begin,
+    beforeLetGo: catchUp.begin,
     progress,
     now,
     secondsAt: (sample) => timeline.seconds() + Audio.secondsOf(format, outbox.bytesBefore(sample)),
@@ -485,9 +485,9 @@ export const make = (options: {
         if (events.openTurn() !== undefined) progress.carry(until)
       }
       if (status === "ready") watchdog.turnOpen(progress.turnOpen())
+      catchUp.begin()
       // last, as the writer begins right here
       outbox.feed(from)
-      if (status === "ready") catchUp.begin()
     },
     retire: () => {
       tellDropped(sink.pushLast)
