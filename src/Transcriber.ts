@@ -24,6 +24,7 @@ import { FluxTransport } from "./FluxTransport.ts"
 import * as callSettings from "./internal/callSettings.ts"
 import { feed } from "./internal/feed.ts"
 import { openSession } from "./internal/openSession.ts"
+import type { Applied } from "./internal/sessionShape.ts"
 import * as shutdowns from "./internal/shutdown.ts"
 
 export type { ShutdownReport } from "./internal/shutdown.ts"
@@ -59,7 +60,7 @@ export interface Conversation extends
    * or sample rate; with `SettingsRefused` and `ConfigureUnanswered`; and with what the other session failed with: then
    * the conversation goes on as before, and says `SettingsRejected`.
    */
-  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
+  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<Applied, FluxError.FluxError>
 }
 
 /** Opens conversations on the endpoint of `FluxTransport`, with the defaults of `FluxSettings`. */

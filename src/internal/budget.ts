@@ -31,7 +31,7 @@ export interface Budget {
 
 /** So many sessions, in so long a time; a refusal that may be about the settings is tried again only twice. */
 export const maxAttempts = 5
-export const maxMillis = 30_000
+const maxMillis = 30_000
 const maxRejections = 2
 /** What is new: words so much later than all before, or audio that has none. In seconds. */
 const newWords = 1

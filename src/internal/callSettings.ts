@@ -11,13 +11,13 @@ import * as Stream from "effect/Stream"
 import type { FluxError } from "../FluxError.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { Capabilities } from "../FluxTransport.ts"
-import type { OpenedConversation } from "./sessionShape.ts"
+import type { Applied, OpenedConversation } from "./sessionShape.ts"
 import type { Change } from "./settingsChange.ts"
 
 /** See the module. */
 export interface CallSettings {
   /** Sets for this call; see `Conversation.update`. */
-  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<"configured" | "rotated", FluxError>
+  readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<Applied, FluxError>
   /** Follows the defaults for as long as it runs; what cannot be had is told as `SettingsRejected`. */
   readonly follow: (changes: Stream.Stream<FluxSettings.Settings>) => Effect.Effect<void>
 }

@@ -28,7 +28,7 @@ import * as replayBuffers from "./replayBuffer.ts"
 import * as retentions from "./retention.ts"
 import * as rotation from "./rotation.ts"
 import * as sessions from "./session.ts"
-import type { Finish, OpenedConversation, SessionExit } from "./sessionShape.ts"
+import type { ConnectedTo, Finish, OneSession, OpenedConversation, SessionExit } from "./sessionShape.ts"
 import * as telemetry from "./telemetry.ts"
 import * as wantedSettings from "./wantedSettings.ts"
 
@@ -65,7 +65,7 @@ export const make = (options: {
   const format = FluxSettings.format(options.settings)
   const now = (): number => clock.currentTimeMillisUnsafe()
 
-  const connected = Deferred.makeUnsafe<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>()
+  const connected = Deferred.makeUnsafe<ConnectedTo, FluxError.FluxError>()
   const outcome = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const finishAsked = Latch.makeUnsafe(false)
   let reconnecting = false
@@ -132,21 +132,25 @@ export const make = (options: {
   // --- its life
 
   const first = (scope: Scope.Scope): Effect.Effect<relays.Live, FluxError.FluxError> =>
-    survival === undefined ? opener.once(scope, wanted.get(), relay.begin) : opener.open(scope, {
-      permits: survival.permits.open,
-      budget,
-      settings: wanted.get,
-      prepare: relay.begin,
-      onFailure: () => false,
-      onRetry: tellReconnecting,
-      until: ended(({ connectedTimeout, openTimeout }) => Duration.sum(openTimeout, connectedTimeout))
-    })
-  /** A call whose audio has ended does not wait for a session for ever, whatever the budget. */
-  const ended = (bound: (settings: FluxSettings.Settings) => Duration.Duration): Effect.Effect<never, FluxError.FluxError> =>
-    Effect.andThen(
-      finishAsked.await,
-      Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
+    survival === undefined ? opener.once(scope, wanted.get(), relay.begin) : whileWorthIt(
+      opener.open(scope, {
+        permits: survival.permits.open,
+        budget,
+        settings: wanted.get,
+        prepare: relay.begin,
+        onFailure: () => false,
+        onRetry: tellReconnecting
+      }),
+      ({ connectedTimeout, openTimeout }) => Duration.sum(openTimeout, connectedTimeout)
     )
+  /** A call whose audio has ended does not wait for a session for ever, whatever the budget. */
+  const whileWorthIt = <A>(
+    opening: Effect.Effect<A, FluxError.FluxError>,
+    bound: (settings: FluxSettings.Settings) => Duration.Duration
+  ): Effect.Effect<A, FluxError.FluxError> => {
+    const tooLate = Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
+    return firstOf([opening, Effect.andThen(finishAsked.await, tooLate)], settings().disconnectTimeout)
+  }
   const recover = Effect.fnUntraced(function*(error: FluxError.FluxError, scope: Scope.Scope, { permits }: Survival) {
     if (audio.isFinishing() && recoveredAtEnd) return yield* error
     recoveredAtEnd = audio.isFinishing()
@@ -165,12 +169,10 @@ export const make = (options: {
         settings: wanted.get,
         prepare: relay.resume,
         onFailure: wanted.blame,
-        onRetry: tellReconnecting,
-        until: Effect.never
+        onRetry: tellReconnecting
       })
       // as long as for the last words, also where it has not been tried yet
-      const tooLate = ended(({ drainTimeout }) => drainTimeout)
-      yield* firstOf([Effect.andThen(Effect.sleep(delay), opening), tooLate], settings().disconnectTimeout)
+      yield* whileWorthIt(Effect.andThen(Effect.sleep(delay), opening), ({ drainTimeout }) => drainTimeout)
     }
     reconnecting = false
     const live = relay.current()
@@ -211,11 +213,8 @@ export const make = (options: {
       if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
       const next = relay.current()
       // another one may have taken over in the moment in which this one broke
-      if (tooOld === undefined && next !== undefined && !relays.isOver(next)) {
-        wanted.inForce(next.session.settings())
-        continue
-      }
-      yield* recover(error, scope, survival)
+      const isReplaced = tooOld === undefined && next !== undefined && !relays.isOver(next)
+      if (!isReplaced) yield* recover(error, scope, survival)
     }
   })
 
@@ -256,6 +255,11 @@ export const make = (options: {
 
   // --- what it can be asked
 
+  /** Undefined between two tries, when none hears. */
+  const inHand = (): OneSession | undefined => {
+    const live = relay.current()
+    return live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
+  }
   /** The one that breaks is not the last word on it. */
   const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
   /** Again on the session that goes on, where one breaks or is replaced. */
@@ -299,16 +303,11 @@ export const make = (options: {
     status: Effect.sync(() => {
       if (Deferred.isDoneUnsafe(outcome)) return "ended"
       if (reconnecting) return "reconnecting"
-      const live = relay.current()
-      // between two tries
-      if (live === undefined || (!over && relays.isOver(live))) return Deferred.isDoneUnsafe(connected) ? "reconnecting" : "opening"
-      return live.session.status()
+      return inHand()?.status() ?? (Deferred.isDoneUnsafe(connected) ? "reconnecting" : "opening")
     }),
     settings: Effect.sync(() => (survival === undefined ? settings() : wanted.get())),
     buffered: Effect.sync(() => {
-      const live = relay.current()
-      // between two sessions nobody reads it
-      const session = live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
+      const session = inHand()
       return {
         outboxBytes: session?.outboxBytes() ?? audio.bytes(),
         events: events.size(),

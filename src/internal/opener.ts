@@ -23,8 +23,6 @@ export interface Way {
   readonly onFailure: (error: FluxError) => boolean
   /** It is tried again. */
   readonly onRetry: (error: FluxError) => void
-  /** Fails when there is no use in trying any longer, whatever the budget. */
-  readonly until: Effect.Effect<never, FluxError>
 }
 
 /** See the module. */
@@ -96,7 +94,7 @@ export const make = (options: {
       })
       return Effect.suspend(() => {
         budget.down()
-        return Effect.map(firstOf([tries, budget.expiry, way.until], options.patience()), (live) => {
+        return Effect.map(firstOf([tries, budget.expiry], options.patience()), (live) => {
           budget.up()
           return live
         })

@@ -1,6 +1,6 @@
 /** How far Flux is with a session's audio, and whether it has a turn open. Seconds of the session. Pure. */
 import type { TurnInfo } from "../FluxMessage.ts"
-import { opens, passes, withoutReported, withoutTold } from "./turns.ts"
+import { opens, passes, tolerance, withoutReported, withoutTold } from "./turns.ts"
 
 /** See the module. */
 export interface Progress {
@@ -20,9 +20,6 @@ export interface Progress {
   /** The open turn is given up: what Flux goes on to say of it opens none, unless there are new words. */
   readonly abandon: () => void
 }
-
-/** Windows are 32-bit floats on the wire. */
-const tolerance = 0.01
 
 /** A new one, for a session in which nothing has been said. Its turns are open when those of the reducer are. */
 export const make = (): Progress => {

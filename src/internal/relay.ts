@@ -103,7 +103,7 @@ export const make = (options: {
   const atBoundary = (live: Live): void => {
     const { session } = live
     if (options.keeps) audio.keep(Math.floor(retention.keepFrom(session.reached(), session.tellsOfIdleAudio()) * sampleRate))
-    if (waiting !== undefined && live === current && !live.session.turnOpen()) takeOver(waiting)
+    if (waiting !== undefined && live === current && !session.turnOpen()) takeOver(waiting)
   }
 
   return {

@@ -71,10 +71,9 @@ export const make = (): Retention => {
       if (turnOpen && index !== undefined && info.turn_index !== index) close()
       const isBehind = end < told
       // another session may end a turn before the place that the one before it told of
-      told = info.event === "EndOfTurn" ? end : Math.max(told, end)
-      if (info.event === "EndOfTurn" || !turnOpen) {
-        if (turnFrom !== undefined || info.event === "EndOfTurn") close()
-      }
+      const isEnd = info.event === "EndOfTurn"
+      told = isEnd ? end : Math.max(told, end)
+      if (isEnd || (!turnOpen && turnFrom !== undefined)) close()
       if (!turnOpen) return
       turnFrom ??= end - turnLead
       index = info.turn_index

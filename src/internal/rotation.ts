@@ -66,8 +66,7 @@ export const run = (options: {
         coming = live
       },
       onFailure: () => false,
-      onRetry: () => {},
-      until: Effect.never
+      onRetry: () => {}
     })
     return Number.isFinite(until)
       ? Effect.timeoutOrElse(opening, { duration: Math.max(0, until - now()), orElse: () => Effect.fail(tooOld()) })

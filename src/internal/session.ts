@@ -26,7 +26,7 @@ import * as meters from "./meter.ts"
 import * as outboxes from "./outbox.ts"
 import * as progresses from "./progress.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
-import type { Finish, OneSession, SessionStatus } from "./sessionShape.ts"
+import type { ConnectedTo, Finish, OneSession, SessionStatus } from "./sessionShape.ts"
 import * as settingsChanges from "./settingsChange.ts"
 import type * as signals from "./signals.ts"
 import * as stalls from "./stall.ts"
@@ -66,7 +66,7 @@ export const make = (options: {
   /** Injected silence has run out, and the open turn with it. */
   readonly onCapped: () => void
   /** Flux takes audio. */
-  readonly onReady: (to: { readonly requestId: string; readonly variant: string | undefined }) => void
+  readonly onReady: (to: ConnectedTo) => void
   /** It has ended, or failed; what it held is not freed yet. */
   readonly onOver: (exit: Exit.Exit<void, FluxError.FluxError>) => void
 }): OneSession => {
@@ -76,7 +76,7 @@ export const make = (options: {
   const oneSample: Frame = { dataType: "BINARY", bytes: silence.bytes.subarray(0, Audio.bytesPerSample(format.encoding)) }
   const closeStream: Frame = { dataType: "UTF8", bytes: FluxMessage.closeStream }
 
-  const connected = Deferred.makeUnsafe<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>()
+  const connected = Deferred.makeUnsafe<void>()
   const ended = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const now = (): number => clock.currentTimeMillisUnsafe()
 
@@ -166,7 +166,7 @@ export const make = (options: {
     catchUp.begin()
     // last, as the conversation, the writer and the watchers go on right here
     options.onReady({ requestId, variant })
-    Deferred.doneUnsafe(connected, Exit.succeed({ requestId, variant }))
+    Deferred.doneUnsafe(connected, Exit.void)
     return Effect.andThen(told, Effect.annotateLogs(Effect.logDebug("Connected to Flux"), {
       requestId,
       ...(variant === undefined ? {} : { variant })
@@ -267,7 +267,7 @@ export const make = (options: {
   })
 
   const writeAll = Effect.fnUntraced(function*(to: FluxConnection) {
-    yield* Effect.andThen(Deferred.await(connected), Effect.void)
+    yield* Deferred.await(connected)
     yield* writeAudio(to)
     status = "finishing"
     watchdog.turnOpen(false)
@@ -424,8 +424,6 @@ export const make = (options: {
         failure(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" })))
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    if (Exit.isFailure(exit)) Deferred.doneUnsafe(connected, Exit.failCause(exit.cause))
-    outbox.close()
     changes.stop(errorOf(exit))
     Deferred.doneUnsafe(ended, Exit.asVoid(exit))
   }
@@ -462,7 +460,7 @@ export const make = (options: {
       if (requestId !== undefined) yield* Effect.annotateCurrentSpan("flux.request_id", requestId)
       if (connection?.variant !== undefined) yield* Effect.annotateCurrentSpan("flux.variant", connection.variant)
       yield* tellFailure(exit)
-      if (Exit.isFailure(exit)) outbox.close()
+      outbox.close()
       options.onOver(Exit.isSuccess(exit) ? Exit.void : Exit.hasInterrupts(exit) ? Exit.fail(errorOf(exit)) : exit)
       yield* close(exit, scope)
       settle(exit)

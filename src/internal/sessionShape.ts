@@ -15,6 +15,15 @@ export type Status = SessionStatus | "reconnecting"
 /** How a session ends its audio: at once, or with silence until Flux ends the open turn (at most eotTimeoutMs + 2 s). */
 export type Finish = "close" | "silence"
 
+/** What a session is connected to: SageMaker's id of it, and the production variant, where it is told. */
+export interface ConnectedTo {
+  readonly requestId: string
+  readonly variant: string | undefined
+}
+
+/** How settings came into force: with the session in hand, or with another one. */
+export type Applied = "configured" | "rotated"
+
 /** What waits in a conversation. */
 export interface Buffered {
   /** Audio that waits to be sent. */
@@ -28,7 +37,7 @@ export interface Buffered {
 /** What a conversation can be asked, however many sessions it takes. */
 export interface Session {
   /** Completes when Flux takes audio for the first time; fails as the conversation fails. */
-  readonly connected: Effect.Effect<{ readonly requestId: string; readonly variant: string | undefined }, FluxError.FluxError>
+  readonly connected: Effect.Effect<ConnectedTo, FluxError.FluxError>
   /**
    * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
    * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
@@ -46,7 +55,7 @@ export interface Session {
    * nothing: fails with `UnsupportedByEndpoint` where one of them cannot change at all, with `SettingsRefused` where Flux
    * refuses, with `ConfigureUnanswered`, and with what the other session failed with.
    */
-  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
+  readonly update: (settings: FluxSettings.Settings) => Effect.Effect<Applied, FluxError.FluxError>
   /**
    * Ends the open turn behind all audio offered so far: by ForceEndTurn where the endpoint takes it, else by silence in
    * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s. Audio offered meanwhile belongs to
@@ -69,7 +78,7 @@ export interface OpenedConversation extends Session {
   /** To be said before `run` is interrupted: only then does an interruption come from outside. */
   readonly scopeClosing: Effect.Effect<void>
   /** Changes settings as `update` does, to what is made of those at that moment: no other change comes in between. */
-  readonly change: (next: Change) => Effect.Effect<"configured" | "rotated", FluxError.FluxError>
+  readonly change: (next: Change) => Effect.Effect<Applied, FluxError.FluxError>
   /** Tells that settings which nobody waits for cannot be had. */
   readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
 }

@@ -33,9 +33,10 @@ export interface SettingsChange {
   readonly settings: () => Settings
   /** What of others a session that runs cannot have. */
   readonly obstacles: (next: Settings) => Obstacles
-  /** Brings others into force, all or nothing; completes when they are. They have been checked against the endpoint. */
-  readonly update: (next: Settings) => Effect.Effect<void, FluxError.FluxError>
-  /** The same of what they are at that moment: no other change comes in between. */
+  /**
+   * Brings into force what is made of them at that moment, all or nothing, with no other change in between; completes when
+   * it is. It has been checked against the endpoint.
+   */
   readonly change: (next: Change) => Effect.Effect<void, FluxError.FluxError>
   readonly start: () => void
   readonly onSuccess: (answer: FluxMessage.ConfigureSuccess) => void
@@ -117,26 +118,23 @@ export const make = (options: {
     return { session, configure: capabilities.configure ? [] : configure.differing(before, active) }
   }
 
-  const change: SettingsChange["change"] = (change) =>
-    Effect.suspend(() => {
-      const made = change(settings)
-      if (Result.isFailure(made)) return Effect.fail(made.failure)
-      const next = made.success
-      const { configure: unconfigurable, session } = obstacles(next)
-      if (session.length > 0) return unsupported(`a change of ${session.join(", ")} in mid-session, which no endpoint takes`)
-      if (unconfigurable.length > 0) return unsupported(`a change of ${unconfigurable.join(", ")} in mid-session`)
-      const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
-      const active = configure.activeOf(next)
-      settings = next
-      if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
-      return capabilities.configure ? configurator.want(active) : Effect.void
-    })
-
   return {
     settings: () => settings,
     obstacles,
-    update: (next) => change(() => Result.succeed(next)),
-    change,
+    change: (change) =>
+      Effect.suspend(() => {
+        const made = change(settings)
+        if (Result.isFailure(made)) return Effect.fail(made.failure)
+        const next = made.success
+        const { configure: unconfigurable, session } = obstacles(next)
+        if (session.length > 0) return unsupported(`a change of ${session.join(", ")} in mid-session, which no endpoint takes`)
+        if (unconfigurable.length > 0) return unsupported(`a change of ${unconfigurable.join(", ")} in mid-session`)
+        const changed = changedKeys(settings, next).filter((key) => !ofFlux.has(key))
+        const active = configure.activeOf(next)
+        settings = next
+        if (changed.length > 0) tell({ type: "SettingsApplied", settings: changed })
+        return capabilities.configure ? configurator.want(active) : Effect.void
+      }),
     start: configurator.start,
     onSuccess: configurator.onSuccess,
     onFailure: configurator.onFailure,

@@ -70,7 +70,7 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
   const end = (call: Call): Effect.Effect<boolean> =>
     Effect.flatMap(call.status, (status) =>
       status === "ended"
-        // it may have lost its session, and try for another one
+        // its session may be over, and others of it not freed yet
         ? Effect.raceFirst(Effect.as(Effect.exit(call.finish), true), Effect.succeed(false))
         : Effect.as(call.endAudio, false))
 

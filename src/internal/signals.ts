@@ -73,10 +73,6 @@ export const toEvents = (options: {
 
   return (signal, from) => {
     source = from
-    if (signal.type === "Carried") {
-      reducer.carry(signal)
-      return []
-    }
     const common = { id: options.id, receivedAt: signal.at }
     switch (signal.type) {
       case "Connected":
@@ -105,6 +101,9 @@ export const toEvents = (options: {
         }]
       case "AudioDropped":
         return [{ type: "AudioDropped", ...common, audioStart: signal.from, audioEnd: signal.to }]
+      case "Carried":
+        reducer.carry(signal)
+        return []
       case "Reconnecting":
         return [{ type: "Reconnecting", ...common, attempt: signal.attempt, reason: signal.reason, detail: signal.detail }]
       case "Resumed":

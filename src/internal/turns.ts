@@ -66,8 +66,8 @@ export const accepts = (averageConfidence: number | undefined, minConfidence: nu
 /** Whether a message tells of the audio up to a second, and beyond. */
 export const passes = (info: TurnInfo, seconds: number): boolean => info.audio_window_end >= seconds - tolerance
 
-/** Windows are 32-bit floats on the wire. */
-const tolerance = 0.01
+/** Windows are 32-bit floats on the wire: what they may be off by, in seconds. */
+export const tolerance = 0.01
 
 /** A new reducer, numbering turns from 0. */
 export const make = (options: TurnOptions): Turns => {
@@ -199,17 +199,12 @@ export const make = (options: TurnOptions): Turns => {
       turn.latest = info
       turn.received = received
     }
-    switch (info.event) {
-      case "EndOfTurn": {
-        // an empty end must not swallow the words that were there
-        const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
-        ended = received.transcript === "" ? turn.received : received
-        events.push(end(turn, final, "confirmed", receivedAt, raw))
-        break
-      }
-      default:
-        events.push({ type: eventOf(turn, info), ...fields(turn.number, info, receivedAt, raw) })
-    }
+    if (info.event === "EndOfTurn") {
+      // an empty end must not swallow the words that were there
+      const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
+      ended = received.transcript === "" ? turn.received : received
+      events.push(end(turn, final, "confirmed", receivedAt, raw))
+    } else events.push({ type: eventOf(turn, info), ...fields(turn.number, info, receivedAt, raw) })
     return events
   }
 

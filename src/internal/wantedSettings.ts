@@ -11,18 +11,16 @@ import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type { Settings } from "../FluxSettings.ts"
 import { isOver, type Live } from "./relay.ts"
+import type { Applied } from "./sessionShape.ts"
 import { Settings as Fields } from "./settings.ts"
 import { type Change, changedKeys } from "./settingsChange.ts"
-
-/** How they came into force: by the session in hand, or by another one. */
-export type How = "configured" | "rotated"
 
 /** See the module. */
 export interface WantedSettings {
   /** What a session that is opened now should have. */
   readonly get: () => Settings
   /** Wants what is made of them at that moment; completes when it is in force. */
-  readonly change: (next: Change) => Effect.Effect<How, FluxError.FluxError>
+  readonly change: (next: Change) => Effect.Effect<Applied, FluxError.FluxError>
   /** Suspends until somebody wants what the session in hand does not have. */
   readonly asked: Effect.Effect<void>
   /** Brings the session in hand to what is wanted, as far as it goes; whether another one is needed. */
@@ -50,18 +48,18 @@ export const make = (options: {
   let wanted = options.initial
   /** As the last session had them when Flux took them. */
   let inForce = options.initial
-  let waiters: Array<Deferred.Deferred<How, FluxError.FluxError>> = []
+  let waiters: Array<Deferred.Deferred<Applied, FluxError.FluxError>> = []
   let stopped: FluxError.FluxError | undefined
   const asked = Latch.makeUnsafe(false)
 
-  const settle = (exit: Exit.Exit<How, FluxError.FluxError>, count = waiters.length): void => {
+  const settle = (exit: Exit.Exit<Applied, FluxError.FluxError>, count = waiters.length): void => {
     const those = waiters.slice(0, count)
     waiters = waiters.slice(count)
     for (const waiter of those) Deferred.doneUnsafe(waiter, exit)
   }
-  const ask: Effect.Effect<How, FluxError.FluxError> = Effect.suspend(() => {
+  const ask: Effect.Effect<Applied, FluxError.FluxError> = Effect.suspend(() => {
     if (stopped !== undefined) return Effect.fail(stopped)
-    const waiter = Deferred.makeUnsafe<How, FluxError.FluxError>()
+    const waiter = Deferred.makeUnsafe<Applied, FluxError.FluxError>()
     waiters.push(waiter)
     asked.openUnsafe()
     return Deferred.await(waiter)
@@ -77,7 +75,7 @@ export const make = (options: {
     settle(Exit.fail(error))
   }
   /** By the session in hand; where that is over the next one can have them. */
-  const configure = (live: Live, before: Settings, next: Settings): Effect.Effect<How, FluxError.FluxError> =>
+  const configure = (live: Live, before: Settings, next: Settings): Effect.Effect<Applied, FluxError.FluxError> =>
     Effect.matchEffect(live.session.change(() => Result.succeed(next)), {
       onSuccess: () => {
         if (live === current()) inForce = live.session.settings()

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as FluxError from "../../src/FluxError.ts"
 import type * as FluxMessage from "../../src/FluxMessage.ts"
@@ -32,8 +33,9 @@ const make = Effect.fnUntraced(function*(initial: Settings = multi, capabilities
   })
   changes.start()
   yield* fork(changes.run)
-  const update = (patch: Partial<Settings>) => fork(Effect.exit(changes.update({ ...changes.settings(), ...patch })))
-  return { changes, sent, told, update }
+  const to = (settings: Settings) => fork(Effect.exit(changes.change(() => Result.succeed(settings))))
+  const update = (patch: Partial<Settings>) => to({ ...changes.settings(), ...patch })
+  return { changes, sent, told, to, update }
 })
 type Updating = Fiber.Fiber<Exit.Exit<void, FluxError.FluxError>>
 const reasonOf = (fiber: Updating): FluxError.Reason | "waits" | undefined => {
@@ -83,14 +85,14 @@ describe("settings of a session that change", () => {
   it.effect("no eager threshold any more needs another session, and another one does not", () =>
     Effect.gen(function*() {
       const { eagerEotThreshold: _, ...without } = multi
-      const { changes, sent, update } = yield* make({ ...multi, eagerEotThreshold: 0.5 })
-      const unset = yield* fork(Effect.exit(changes.update(without)))
+      const { changes, sent, to, update } = yield* make({ ...multi, eagerEotThreshold: 0.5 })
+      const unset = yield* to(without)
       assert.strictEqual(tagOf(unset), "UnsupportedByEndpoint")
       assert.strictEqual(changes.settings().eagerEotThreshold, 0.5)
       yield* update({ eagerEotThreshold: 0.4 })
       assert.deepStrictEqual(sent, [{ thresholds: { eager_eot_threshold: 0.4 } }])
       // also while Flux has not said yet whether it is in force
-      const early = yield* fork(Effect.exit(changes.update(without)))
+      const early = yield* to(without)
       assert.strictEqual(tagOf(early), "UnsupportedByEndpoint")
       // one that was never set, and one that was refused, are none
       const other = yield* make()

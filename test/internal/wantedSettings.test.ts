@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as FluxError from "../../src/FluxError.ts"
 import type { Settings } from "../../src/FluxSettings.ts"
 import type { Live } from "../../src/internal/relay.ts"
+import type { Applied } from "../../src/internal/sessionShape.ts"
 import { changedKeys } from "../../src/internal/settingsChange.ts"
 import * as wantedSettings from "../../src/internal/wantedSettings.ts"
 import { liveSession } from "../support/liveSession.ts"
@@ -18,7 +19,7 @@ const to = (patch: Partial<Settings>) => (settings: Settings) => Result.succeed(
 const refused = FluxError.make(new FluxError.SettingsRefused({ settings: ["keyterm"], code: "X" }), "streaming")
 const gone = FluxError.make(new FluxError.ConnectionLost({ detail: "gone" }), "streaming")
 const rejected = FluxError.make(new FluxError.Rejected({ detail: "no" }), "open")
-const [configured, rotated]: ReadonlyArray<Exit.Exit<wantedSettings.How, FluxError.FluxError>> = [Exit.succeed("configured"), Exit.succeed("rotated")]
+const [configured, rotated]: ReadonlyArray<Exit.Exit<Applied, FluxError.FluxError>> = [Exit.succeed("configured"), Exit.succeed("rotated")]
 
 /** Sessions that can change keyterms while they run, when they are let to, and nothing else. */
 const make = () => {
