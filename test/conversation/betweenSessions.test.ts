@@ -5,20 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
-import * as FluxSettings from "../../src/FluxSettings.ts"
-import { profiles } from "../../src/FluxTransport.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
-import * as Transcriber from "../../src/Transcriber.ts"
-import { frame, lines, onFrame, opens, queries, rate, turnsOf } from "../support/conversation.ts"
+import { frame, lines, onFrame, opened, opens, peers, queries, rate, seeded, turnsOf } from "../support/conversation.ts"
 import * as recorders from "../support/recorder.ts"
 import { entries } from "../support/session.ts"
 import { connected, requestId, turnInfo } from "../support/wire.ts"
@@ -26,12 +21,6 @@ import { connected, requestId, turnInfo } from "../support/wire.ts"
 const lost = new FluxError.ConnectionLost({ detail: "gone" })
 const throttled = FluxError.make(new FluxError.Throttled({ detail: "slow down" }), "open")
 
-/** The other side as written, session by session; the last one for all that come after it. */
-const peers = (all: ReadonlyArray<() => FakeTransport.Peer>, profile: keyof typeof profiles = "flux-english-20260311") =>
-  Transcriber.layer.pipe(
-    Layer.provideMerge(FakeTransport.layerPeer((_, session) => (all[session] ?? all.at(-1) ?? (() => ({})))(), { capabilities: profiles[profile] })),
-    Layer.provideMerge(FluxSettings.layer())
-  )
 /** Tells of each frame of 80 ms, outside turns. */
 const idle = (): FakeTransport.Peer => onFrame((frame, server) => server.say(turnInfo({ event: "Update", end: (frame + 1) * 0.08 })))
 /** Opens a turn with its first frame, and does not end it. */
@@ -39,21 +28,7 @@ const talking = (): FakeTransport.Peer =>
   onFrame((frame, server) => server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : "Update", transcript: "one two", end: (frame + 1) * 0.08 })))
 const refused = (after: number): FakeTransport.Peer => ({ accept: Effect.delay(Effect.fail(throttled), after) })
 
-const opened = Effect.fnUntraced(function*(options: Transcriber.CallOptions = {}) {
-  const conversation = yield* Effect.flatMap(Transcriber.Transcriber, (transcriber) => transcriber.open({ id: "call", ...options }))
-  const events: Array<FluxEvent> = []
-  yield* Effect.forkChild(Stream.runForEach(conversation.events, (event) => Effect.sync(() => void events.push(event))), { startImmediately: true })
-  let position = 0
-  const speak = Effect.fnUntraced(function*(seconds: number) {
-    for (const end = position + seconds * rate; position < end; position += frame) {
-      yield* conversation.send(Stamp.audio(position, frame))
-      yield* TestClock.adjust(80)
-    }
-  })
-  return { conversation, events, speak }
-})
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(Effect.exit(effect), { startImmediately: true })
-const seeded = <A, E, R>(effect: Effect.Effect<A, E, R>) => Random.withSeed(Effect.scoped(effect), "flux")
 const dropsOf = (events: ReadonlyArray<FluxEvent>) =>
   events.flatMap((event) => (event.type === "AudioDropped" ? [[event.audioStart, event.audioEnd]] : []))
 

@@ -7,26 +7,15 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
 import * as FluxError from "../../src/FluxError.ts"
-import type { TurnInfo } from "../../src/FluxMessage.ts"
 import * as budgets from "../../src/internal/budget.ts"
 import { errorOf, reasonOf } from "../support/session.ts"
+import { turnInfoOf } from "../support/turnInfo.ts"
 
 const gone = new FluxError.ConnectionLost({ detail: "gone" })
 const lost = FluxError.make(gone, "streaming")
 const refusal = new FluxError.Rejected({ detail: "no" })
 const rejected = FluxError.make(refusal, "open")
-const told = (end: number, transcript: string): TurnInfo => ({
-  type: "TurnInfo",
-  request_id: "r",
-  sequence_id: 1,
-  event: "Update",
-  turn_index: 0,
-  audio_window_start: 0,
-  audio_window_end: end,
-  transcript,
-  words: [],
-  end_of_turn_confidence: 0
-})
+const told = (end: number, transcript: string) => turnInfoOf({ audio_window_end: end, transcript })
 /** On TestClock; `random` gives the same number each time. */
 const make = (options: { readonly random?: number; readonly retry?: budgets.Retry } = {}) =>
   Effect.map(Clock.Clock, (clock) =>

@@ -6,20 +6,16 @@ import * as mask from "../../src/internal/mask.ts"
 import * as turns from "../../src/internal/turns.ts"
 import { profiles } from "../../src/simulator/Profile.ts"
 import * as query from "../../src/simulator/model/query.ts"
+import { turnInfoOf } from "../support/turnInfo.ts"
 
-const turnInfo = (fields: Partial<FluxMessage.TurnInfo>): FluxMessage.TurnInfo => ({
-  type: "TurnInfo",
-  request_id: "550e8400-e29b-41d4-a716-446655440000",
-  sequence_id: 7,
-  event: "Update",
-  turn_index: 0,
-  audio_window_start: 0,
-  audio_window_end: 0.96,
-  transcript: "",
-  words: [],
-  end_of_turn_confidence: 0.05,
-  ...fields
-})
+const turnInfo = (fields: Partial<FluxMessage.TurnInfo>): FluxMessage.TurnInfo =>
+  turnInfoOf({
+    request_id: "550e8400-e29b-41d4-a716-446655440000",
+    sequence_id: 7,
+    audio_window_end: 0.96,
+    end_of_turn_confidence: 0.05,
+    ...fields
+  })
 const wordsOf = (transcript: string): FluxMessage.TurnInfo["words"] =>
   transcript.split(/\s+/).filter((word) => word !== "").map((word) => ({ word, confidence: 0.9 }))
 const masked = (by: mask.Mask, message: object): unknown => JSON.parse(by.received(JSON.stringify(message)).text)

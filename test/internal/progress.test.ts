@@ -4,19 +4,18 @@ import type { TurnEvent, TurnInfo } from "../../src/FluxMessage.ts"
 import { defaults } from "../../src/internal/settings.ts"
 import * as progresses from "../../src/internal/progress.ts"
 import * as turns from "../../src/internal/turns.ts"
+import { turnInfoOf } from "../support/turnInfo.ts"
 
-const info = (event: TurnEvent, turn: number, start: number, end: number, transcript = ""): TurnInfo => ({
-  type: "TurnInfo",
-  request_id: "r",
-  sequence_id: 1,
-  event,
-  turn_index: turn,
-  audio_window_start: start,
-  audio_window_end: end,
-  transcript,
-  words: transcript === "" ? [] : transcript.split(" ").map((word) => ({ word, confidence: 0.9 })),
-  end_of_turn_confidence: 0.1
-})
+const info = (event: TurnEvent, turn: number, start: number, end: number, transcript = ""): TurnInfo =>
+  turnInfoOf({
+    event,
+    turn_index: turn,
+    audio_window_start: start,
+    audio_window_end: end,
+    transcript,
+    words: transcript === "" ? [] : transcript.split(" ").map((word) => ({ word, confidence: 0.9 })),
+    end_of_turn_confidence: 0.1
+  })
 
 describe("progress", () => {
   it("knows how far Flux is, also where a window runs back", () => {

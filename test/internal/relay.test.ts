@@ -10,20 +10,9 @@ import * as retentions from "../../src/internal/retention.ts"
 import { liveSession } from "../support/liveSession.ts"
 import { settings, settingsOf } from "../support/session.ts"
 import { pcm16 } from "../support/sound.ts"
+import { turnInfoOf } from "../support/turnInfo.ts"
 
 const rate = 16_000
-const info = (event: TurnInfo["event"], end: number): TurnInfo => ({
-  type: "TurnInfo",
-  request_id: "r",
-  sequence_id: 1,
-  event,
-  turn_index: 0,
-  audio_window_start: 0,
-  audio_window_end: end,
-  transcript: "",
-  words: [],
-  end_of_turn_confidence: 0
-})
 
 /** Sessions that do nothing, and what the relay has them do, in order. */
 const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; readonly keepSeconds?: number } = {}) {
@@ -59,7 +48,7 @@ const make = Effect.fnUntraced(function*(options: { readonly keeps?: boolean; re
       /** Flux tells it something. */
       told: (event: TurnInfo["event"], end: number) => {
         state.turnOpen = event === "EndOfTurn" ? false : state.turnOpen || event === "StartOfTurn"
-        relay.onTurnInfo(live, info(event, end))
+        relay.onTurnInfo(live, turnInfoOf({ event, audio_window_end: end }))
       },
       capped: () => {
         state.turnOpen = false

@@ -3,30 +3,19 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { TurnInfo, Word } from "../../src/FluxMessage.ts"
 import * as retentions from "../../src/internal/retention.ts"
+import { turnInfoOf } from "../support/turnInfo.ts"
 
 /** Words of 0.4 s every half second, from some second on. */
 const wordsFrom = (begin: number, count: number): ReadonlyArray<Word> =>
   Array.from({ length: count }, (_, at) => ({ word: `w${at}`, confidence: 0.9, start: begin + at / 2, end: begin + at / 2 + 0.4 }))
-const info = (event: TurnInfo["event"], end: number, words: ReadonlyArray<Word> = []): TurnInfo => ({
-  type: "TurnInfo",
-  request_id: "r",
-  sequence_id: 1,
-  event,
-  turn_index: 0,
-  audio_window_start: 0,
-  audio_window_end: end,
-  transcript: words.map(({ word }) => word).join(" "),
-  words,
-  end_of_turn_confidence: 0
-})
 /** A turn is open from the first message that is not an Update of nothing, until its EndOfTurn. */
 const make = () => {
   const retention = retentions.make()
   let open = false
   return {
     ...retention,
-    take: (event: TurnInfo["event"], end: number, words?: ReadonlyArray<Word>) => {
-      const one = info(event, end, words)
+    take: (event: TurnInfo["event"], end: number, words: ReadonlyArray<Word> = []) => {
+      const one = turnInfoOf({ event, audio_window_end: end, words, transcript: words.map(({ word }) => word).join(" ") })
       open = event === "EndOfTurn" ? false : open || event === "StartOfTurn"
       retention.take(one, open)
     },
@@ -125,11 +114,11 @@ describe("an open turn", () => {
       assert.strictEqual(retention.needed(), 8.5)
     }
     const retention = retentions.make()
-    retention.take(info("StartOfTurn", 6), true)
-    retention.take(info("Update", 8), false)
+    retention.take(turnInfoOf({ event: "StartOfTurn", audio_window_end: 6 }), true)
+    retention.take(turnInfoOf({ event: "Update", audio_window_end: 8 }), false)
     assert.strictEqual(retention.from(8, true), 8)
     // but a session that tells of nothing ends nothing
-    retention.take(info("Update", 9.5), false)
+    retention.take(turnInfoOf({ event: "Update", audio_window_end: 9.5 }), false)
     assert.strictEqual(retention.from(9.5, true), 8.5)
   })
 

@@ -11,6 +11,7 @@ import * as FakeTransport from "../../src/FakeTransport.ts"
 import type { FluxError } from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
+import { profiles } from "../../src/FluxTransport.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
 import { connected } from "./wire.ts"
@@ -27,11 +28,12 @@ export const simulated = (options: FakeTransport.Options, settings: FluxSettings
   )
 
 /** The other side as written, session by session; the last one for all that come after it. */
-export const sessions = (...peers: ReadonlyArray<() => FakeTransport.Peer>) =>
+export const peers = (all: ReadonlyArray<() => FakeTransport.Peer>, profile: keyof typeof profiles = "flux-english-20260311") =>
   Transcriber.layer.pipe(
-    Layer.provideMerge(FakeTransport.layerPeer((_, session) => (peers[session] ?? peers.at(-1) ?? (() => ({})))())),
-    Layer.provide(FluxSettings.layer())
+    Layer.provideMerge(FakeTransport.layerPeer((_, session) => (all[session] ?? all.at(-1) ?? (() => ({})))(), { capabilities: profiles[profile] })),
+    Layer.provideMerge(FluxSettings.layer())
   )
+export const sessions = (...all: ReadonlyArray<() => FakeTransport.Peer>) => peers(all)
 
 /** Says Connected, and then does as told with the audio frame of a number, from 0. */
 export const onFrame = (act: (frame: number, server: FakeTransport.Server) => Effect.Effect<void>): FakeTransport.Peer => {
