@@ -13,7 +13,7 @@ import * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
-import { frame, lines, onFrame, opened, opens, peers, queries, rate, seeded, turnsOf } from "../support/conversation.ts"
+import { atFrames, frame, lines, onFrame, opened, opens, peers, queries, rate, seeded, turnsOf } from "../support/conversation.ts"
 import * as recorders from "../support/recorder.ts"
 import { entries } from "../support/session.ts"
 import { connected, requestId, turnInfo } from "../support/wire.ts"
@@ -128,7 +128,7 @@ describe("an update", () => {
       for (const update of [first, second, third]) assert.isTrue(Exit.isSuccess(yield* Fiber.join(update)))
       assert.deepInclude(yield* conversation.settings, { tag: ["a"], keyterm: ["b"], eotThreshold: 0.8 })
     })).pipe(Effect.provide(peers([
-      () => onFrame((frame, server) => frame === 5 ? server.fail(lost) : Effect.void),
+      () => atFrames({ 5: lost }),
       () => ({ ...answering((asked) => success(["b"], asked.includes("eot_threshold") ? 0.8 : 0.7), 1000)(), accept: Effect.sleep(1000) })
     ], "hosted-2026-09"))))
 
@@ -140,7 +140,7 @@ describe("an update", () => {
       yield* speak(4)
       assert.deepStrictEqual<unknown>(yield* Fiber.join(update), Exit.succeed("rotated"))
       assert.deepInclude(events.find(({ type }) => type === "SettingsApplied"), { settings: ["keyterm"] })
-    })).pipe(Effect.provide(peers([() => onFrame((frame, server) => frame === 5 ? server.fail(lost) : Effect.void), idle]))))
+    })).pipe(Effect.provide(peers([() => atFrames({ 5: lost }), idle]))))
 
   it.effect("of the age is in force for the session in hand", () =>
     seeded(Effect.gen(function*() {
@@ -171,7 +171,7 @@ describe("AudioDropped", () => {
       yield* speak(4)
       assert.isTrue(lines(events).includes("Resumed 1"))
       assert.deepStrictEqual(dropsOf(events), [])
-    })).pipe(Effect.provide(peers([() => onFrame((frame, server) => frame === 3 ? server.fail(lost) : Effect.void), idle]))))
+    })).pipe(Effect.provide(peers([() => atFrames({ 3: lost }), idle]))))
 
   it.effect("tells once of audio that was dropped before the first session, which then breaks", () =>
     seeded(Effect.gen(function*() {
@@ -180,7 +180,7 @@ describe("AudioDropped", () => {
       assert.isTrue(lines(events).includes("Resumed 1"))
       assert.strictEqual(dropsOf(events).length, 1)
     })).pipe(Effect.provide(peers([
-      () => ({ ...onFrame((frame, server) => frame === 3 ? server.fail(lost) : Effect.void), accept: Effect.sleep(4000) }),
+      () => ({ ...atFrames({ 3: lost }), accept: Effect.sleep(4000) }),
       idle
     ]))))
 
@@ -241,10 +241,11 @@ describe("a turn", () => {
       yield* speak(10)
       assert.deepStrictEqual(turnsOf(events), ["one", "two"])
     })).pipe(Effect.provide(peers([
-      () => onFrame((frame, server) =>
-        frame === 12 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04 }))
-          : frame === 70 ? server.say(turnInfo({ event: "StartOfTurn", turn: 1, transcript: "two", start: 4, end: 5.68 }))
-          : frame === 75 ? server.fail(lost) : Effect.void),
+      () => atFrames({
+        12: turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04 }),
+        70: turnInfo({ event: "StartOfTurn", turn: 1, transcript: "two", start: 4, end: 5.68 }),
+        75: lost
+      }),
       () => {
         // a frame of the call is told by its stamps, wherever this session begins
         let first: number | undefined
@@ -274,12 +275,14 @@ describe("a turn", () => {
       yield* speak(5)
       assert.deepStrictEqual(turnsOf(events), ["one two"])
     })).pipe(Effect.provide(peers([
-      () => onFrame((frame, server) =>
-        frame === 12 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04, extra: { words: [] } }))
-          : frame === 20 ? server.fail(lost) : Effect.void),
-      () => onFrame((frame, server) =>
-        frame === 12 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04, extra: { words: [] } }))
-          : frame === 40 ? server.say(turnInfo({ event: "EndOfTurn", transcript: "one two", end: 3.28, extra: { words: [] } })) : Effect.void)
+      () => atFrames({
+        12: turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04, extra: { words: [] } }),
+        20: lost
+      }),
+      () => atFrames({
+        12: turnInfo({ event: "StartOfTurn", transcript: "one", end: 1.04, extra: { words: [] } }),
+        40: turnInfo({ event: "EndOfTurn", transcript: "one two", end: 3.28, extra: { words: [] } })
+      })
     ]))))
 
   it.effect("that is open when the Scope closes between two sessions ends", () =>
@@ -310,7 +313,7 @@ describe("a turn", () => {
     })).pipe(Effect.provide(peers([
       () => onFrame((frame, server) =>
         server.say(turnInfo({ event: frame === 0 ? "StartOfTurn" : frame === 300 ? "EndOfTurn" : "Update", transcript: frame > 300 ? "" : "one", end: (frame + 1) * 0.08 }))),
-      () => onFrame((frame, server) => frame === 60 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "two", start: 0, end: 61 * 0.08 })) : Effect.void)
+      () => atFrames({ 60: turnInfo({ event: "StartOfTurn", transcript: "two", start: 0, end: 61 * 0.08 }) })
     ]))))
 })
 
@@ -381,7 +384,7 @@ describe("what waits", () => {
       const { behindSeconds, outboxBytes } = yield* conversation.buffered
       assert.isAtLeast(outboxBytes, rate * 2)
       assert.isAtLeast(behindSeconds, 1)
-    })).pipe(Effect.provide(peers([() => onFrame((frame, server) => frame === 10 ? server.fail(lost) : Effect.void), () => refused(1000)]))))
+    })).pipe(Effect.provide(peers([() => atFrames({ 10: lost }), () => refused(1000)]))))
 })
 
 describe("a session that is lost in the moment in which the next one is up", () => {

@@ -10,16 +10,17 @@ import * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { lines, onFrame, speaking, turnsOf } from "../support/conversation.ts"
+import { atFrames, lines, onFrame, speaking, turnsOf } from "../support/conversation.ts"
 import { turnInfo } from "../support/wire.ts"
 
 /** Endpoints by the tag of a call, for its first session and for those after it. */
 type Kinds = Readonly<Record<string, (session: number) => FakeTransport.Peer>>
 
 const good = (): FakeTransport.Peer =>
-  onFrame((frame, server) =>
-    frame === 5 ? server.say(turnInfo({ event: "StartOfTurn", transcript: "hello", end: 0.4 }))
-      : frame === 20 ? server.say(turnInfo({ event: "EndOfTurn", transcript: "hello", end: 1.6 })) : Effect.void)
+  atFrames({
+    5: turnInfo({ event: "StartOfTurn", transcript: "hello", end: 0.4 }),
+    20: turnInfo({ event: "EndOfTurn", transcript: "hello", end: 1.6 })
+  })
 const hangs = (): FakeTransport.Peer => ({ accept: Effect.never })
 const lost = new FluxError.ConnectionLost({ detail: "gone" })
 

@@ -8,7 +8,7 @@ import type { Fault } from "../../src/simulator/Fault.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { lines, listened, onFrame, opened, rate, seeded, sessions, simulated, speaking } from "../support/conversation.ts"
+import { atFrames, lines, listened, onFrame, opened, rate, seeded, sessions, simulated, speaking } from "../support/conversation.ts"
 import { entries } from "../support/session.ts"
 import { connected, turnInfo } from "../support/wire.ts"
 
@@ -33,8 +33,7 @@ describe("the next session", () => {
         assert.isTrue(second.every((one) => one.bytes > 0))
         assert.isAtLeast(bytes(first) + bytes(second), 20 * rate * 2)
       }).pipe(Effect.provide(sessions(
-        () => onFrame((frame, server) =>
-          frame === 20 ? server.say(turn(event, words, end)) : frame === 27 ? server.fail(lost) : Effect.void),
+        () => atFrames({ 20: turn(event, words, end), 27: lost }),
         () => onFrame(() => Effect.void)
       ))))
   }

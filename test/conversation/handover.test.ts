@@ -15,7 +15,7 @@ import * as FluxSettings from "../../src/FluxSettings.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { heard, lines, listened, onFrame, opened, opens, queries, rate, seeded, sessions, simulated, speaking, turnsOf } from "../support/conversation.ts"
+import { atFrames, heard, lines, listened, onFrame, opened, opens, queries, rate, seeded, sessions, simulated, speaking, turnsOf } from "../support/conversation.ts"
 import * as recorder from "../support/recorder.ts"
 import { entries, reasonOf } from "../support/session.ts"
 import { connected, turnInfo } from "../support/wire.ts"
@@ -209,7 +209,7 @@ describe("a session that has taken over", () => {
         received: ({ dataType }, server) =>
           dataType === "UTF8" ? Effect.andThen(server.say(turnInfo({ event: "Update", end: 2 })), server.end) : Effect.void
       }),
-      () => onFrame((frame, server) => frame === 45 ? server.fail(lost) : Effect.void),
+      () => atFrames({ 45: lost }),
       () => onFrame(() => Effect.void)
     ))))
 
@@ -258,7 +258,7 @@ describe("a session that has taken over", () => {
     })).pipe(Effect.provide(sessions(
       // never ends, whatever it is told
       () => ({ opened: (server) => server.say(connected) }),
-      () => onFrame((frame, server) => frame === 10 ? server.fail(lost) : Effect.void),
+      () => atFrames({ 10: lost }),
       () => onFrame(() => Effect.void)
     ))))
 })

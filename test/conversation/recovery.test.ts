@@ -12,7 +12,7 @@ import * as FluxError from "../../src/FluxError.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as Stamp from "../../src/simulator/Stamp.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
-import { heard, lines, listened, onFrame, opens, sessions, simulated, speaking, turnsOf } from "../support/conversation.ts"
+import { atFrames, heard, lines, listened, onFrame, opens, sessions, simulated, speaking, turnsOf } from "../support/conversation.ts"
 import { audioTimes, reasonOf } from "../support/session.ts"
 import { turnInfo } from "../support/wire.ts"
 
@@ -28,6 +28,8 @@ const script = Script.make({
   ]
 })
 const whole = ["one two three four", "five six"]
+/** "one two" are told of, up to 2.08 s, when it breaks. */
+const brokenInTurn = () => atFrames({ 20: turn("StartOfTurn", "one", 1.6), 25: turn("Update", "one two", 2.08), 27: lost })
 
 describe("a session that breaks", () => {
   it.effect("in mid-turn: one StartOfTurn, one EndOfTurn, and the words of the session that heard it all", () =>
@@ -48,16 +50,18 @@ describe("a session that breaks", () => {
       const told = events.flatMap((event) => (event.type === "Update" ? [event.transcript] : []))
       assert.deepStrictEqual(told, ["one two", "one two three"])
     }).pipe(Effect.provide(sessions(
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("Update", "one two", 2))
-          : frame === 27 ? server.fail(lost) : Effect.void),
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        25: turn("Update", "one two", 2),
+        27: lost
+      }),
       // it hears from 1.6 s - 2 s on: from the start
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 24 ? server.say(turn("Update", "one to", 1.92))
-          : frame === 30 ? server.say(turn("Update", "one two three", 2.4))
-          : frame === 40 ? server.say(turn("EndOfTurn", "one two three four", 3.2)) : Effect.void)
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        24: turn("Update", "one to", 1.92),
+        30: turn("Update", "one two three", 2.4),
+        40: turn("EndOfTurn", "one two three four", 3.2)
+      })
     ))))
 
   for (const fault of ["reset", "drop-socket", "end", "model-stream-error", "internal-stream-failure", "throttle", "flux-error", "corrupt-crc", "stop-reading", "mute"] as const) {
@@ -108,15 +112,13 @@ describe("a session that breaks", () => {
         "Disconnected 1"
       ])
     }).pipe(Effect.provide(sessions(
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("Update", "one two", 2.08))
-          : frame === 27 ? server.fail(lost) : Effect.void),
-      () => onFrame((frame, server) =>
-        frame === 10 ? server.say(turn("Update", "", 0.88))
-          : frame === 26 ? server.say(turn("Update", "", 2.16))
-          : frame === 50 ? server.say(turn("StartOfTurn", "three", 4))
-          : frame === 60 ? server.say(turn("EndOfTurn", "three", 4.8)) : Effect.void)
+      brokenInTurn,
+      () => atFrames({
+        10: turn("Update", "", 0.88),
+        26: turn("Update", "", 2.16),
+        50: turn("StartOfTurn", "three", 4),
+        60: turn("EndOfTurn", "three", 4.8)
+      })
     ))))
 
   it.effect("ends a turn that no other session tells of, where it tells of nothing", () =>
@@ -127,10 +129,7 @@ describe("a session that breaks", () => {
       // 5 s of Flux's timeout and 5 s more of audio after what was told, noticed within a second
       assert.isAtMost((end?.receivedAt ?? 0) / 1000, 2.08 + 10 + 2)
     }).pipe(Effect.provide(sessions(
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("Update", "one two", 2.08))
-          : frame === 27 ? server.fail(lost) : Effect.void),
+      brokenInTurn,
       () => onFrame(() => Effect.void)
     ))))
 
@@ -150,14 +149,16 @@ describe("a session that breaks", () => {
         "Disconnected 1"
       ])
     }).pipe(Effect.provide(sessions(
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("EagerEndOfTurn", "one", 2))
-          : frame === 26 ? server.fail(lost) : Effect.void),
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 30 ? server.say(turn("Update", "one two", 2.4))
-          : frame === 40 ? server.say(turn("EndOfTurn", "one two", 3.2)) : Effect.void)
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        25: turn("EagerEndOfTurn", "one", 2),
+        26: lost
+      }),
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        30: turn("Update", "one two", 2.4),
+        40: turn("EndOfTurn", "one two", 3.2)
+      })
     ))))
 
   it.effect("after an EagerEndOfTurn that the next session finds, too: it stands, and is told once", () =>
@@ -169,15 +170,17 @@ describe("a session that breaks", () => {
         "EndOfTurn 0 confirmed: one"
       ])
     }).pipe(Effect.provide(sessions(
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("EagerEndOfTurn", "one", 2.08))
-          : frame === 27 ? server.fail(lost) : Effect.void),
-      () => onFrame((frame, server) =>
-        frame === 20 ? server.say(turn("StartOfTurn", "one", 1.6))
-          : frame === 25 ? server.say(turn("EagerEndOfTurn", "one", 2))
-          : frame === 30 ? server.say(turn("Update", "one", 2.4))
-          : frame === 40 ? server.say(turn("EndOfTurn", "one", 3.2)) : Effect.void)
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        25: turn("EagerEndOfTurn", "one", 2.08),
+        27: lost
+      }),
+      () => atFrames({
+        20: turn("StartOfTurn", "one", 1.6),
+        25: turn("EagerEndOfTurn", "one", 2),
+        30: turn("Update", "one", 2.4),
+        40: turn("EndOfTurn", "one", 3.2)
+      })
     ))))
 })
 

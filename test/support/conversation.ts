@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as FakeTransport from "../../src/FakeTransport.ts"
-import type { FluxError } from "../../src/FluxError.ts"
+import type { FluxError, Reason } from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import { profiles } from "../../src/FluxTransport.ts"
@@ -43,6 +43,13 @@ export const onFrame = (act: (frame: number, server: FakeTransport.Server) => Ef
     received: ({ dataType }, server) => dataType === "UTF8" ? server.end : act(frame++, server)
   }
 }
+
+/** Says Connected, and then a message, or breaks for a reason, with the audio frames of these numbers. */
+export const atFrames = (what: Readonly<Record<number, string | Reason>>): FakeTransport.Peer =>
+  onFrame((frame, server) => {
+    const one = what[frame]
+    return one === undefined ? Effect.void : typeof one === "string" ? server.say(one) : server.fail(one)
+  })
 
 /** Stamped audio in real time, in frames of 80 ms. */
 export const speaking = (seconds: number): Stream.Stream<Uint8Array> =>
