@@ -16,7 +16,7 @@ import { NodeHttp2Handler } from "@smithy/node-http-handler"
 import type { MetadataBearer, StaticOperationSchema, StaticStructureSchema, StaticUnionSchema } from "@smithy/types"
 
 /** A part of the body, as the SDK's generated code would name it. */
-interface Part {
+export interface Part {
   readonly PayloadPart: { readonly Bytes: Uint8Array; DataType?: string; CompletionState?: string }
 }
 // The payload's name is not on the wire: as "Events" it goes past the client's own operations, which have a blob Body.
@@ -73,7 +73,8 @@ const operation: StaticOperationSchema = [
   () => output
 ]
 
-const InvokeCommand = makeBuilder<SageMakerRuntimeClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>(
+/** The operation, as the SDK's generated code would have it. */
+export const InvokeCommand = makeBuilder<SageMakerRuntimeClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>(
   {
     UseFIPS: { type: "builtInParams", name: "useFipsEndpoint" },
     Endpoint: { type: "builtInParams", name: "endpoint" },
@@ -94,6 +95,17 @@ const InvokeCommand = makeBuilder<SageMakerRuntimeClientResolvedConfig, ServiceI
 
 const quiet = (): void => {}
 
+/** A client of the SDK as it comes, without retries. */
+export const makeClient = (options: Pick<Call, "url" | "ca" | "region" | "credentials">): SageMakerRuntimeClient =>
+  new SageMakerRuntimeClient({
+    region: options.region ?? "us-east-1",
+    endpoint: options.url,
+    credentials: options.credentials,
+    requestHandler: new NodeHttp2Handler(options.ca === undefined ? {} : { nodeHttp2ConnectOptions: { ca: options.ca } }),
+    maxAttempts: 1,
+    logger: { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet }
+  })
+
 /** One whole call. */
 export interface Call {
   /** The server, such as `http://127.0.0.1:1234`. */
@@ -110,14 +122,7 @@ export interface Call {
 
 /** Makes a call to its end and gives the texts received. Rejects with the SDK's exception. */
 export const call = async (options: Call): Promise<ReadonlyArray<string>> => {
-  const client = new SageMakerRuntimeClient({
-    region: options.region ?? "us-east-1",
-    endpoint: options.url,
-    credentials: options.credentials,
-    requestHandler: new NodeHttp2Handler(options.ca === undefined ? {} : { nodeHttp2ConnectOptions: { ca: options.ca } }),
-    maxAttempts: 1,
-    logger: { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet }
-  })
+  const client = makeClient(options)
   const spoken = Promise.withResolvers<void>()
   const drained = Promise.withResolvers<void>()
   const body = async function*(): AsyncGenerator<Part> {

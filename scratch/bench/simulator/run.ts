@@ -3,12 +3,14 @@
  * node:http2 server under the same load, and whether every session got every message in time. The simulator, and
  * the load, are processes of their own.
  *
- * node scratch/bench/simulator.ts [--sessions 400,50] [--seconds 20] [--repeats 3] [--warm-up 3] [--per-connection 1] [--profile DIR]
+ * node scratch/bench/simulator/run.ts [--sessions 400,50] [--seconds 20] [--repeats 3] [--warm-up 3] [--per-connection 1] [--profile DIR]
  */
-import { type ChildProcess, fork, type ForkOptions } from "node:child_process"
 import { parseArgs } from "node:util"
 import * as Schema from "effect/Schema"
-import { FromLoad, FromServer, type Job, type Outcome, type Usage } from "./job.ts"
+import { percentile } from "../support/percentile.ts"
+import { start, startServer } from "../support/processes.ts"
+import type { Usage } from "../support/questions.ts"
+import { FromLoad, type Job, type Outcome } from "./job.ts"
 
 const { values } = parseArgs({
   options: {
@@ -24,9 +26,6 @@ const { values } = parseArgs({
 const [seconds, repeats, warmUpSeconds, perConnection] = [values.seconds, values.repeats, values["warm-up"], values["per-connection"]].map(Number)
 if (seconds === undefined || repeats === undefined || warmUpSeconds === undefined || perConnection === undefined) throw new Error("no number")
 
-const start = (file: string, args: ReadonlyArray<string>, options: ForkOptions = {}): ChildProcess =>
-  fork(new URL(file, import.meta.url), args, options)
-
 interface Run extends Outcome {
   /** CPU of the server, ms for each second of each session. */
   readonly cpu: number
@@ -37,34 +36,21 @@ interface Run extends Outcome {
 
 const run = async (kind: "simulator" | "bare", sessions: number, answerBytes?: number): Promise<Run> => {
   const execArgv = values.profile !== undefined && kind === "simulator" ? ["--cpu-prof", `--cpu-prof-dir=${values.profile}`] : []
-  const server = start("server.ts", [kind, String(answerBytes)], { execArgv })
-  const readServer = Schema.decodeUnknownSync(FromServer)
-  const heard = new Promise<number>((resolve) => server.once("message", (message) => {
-    const said = readServer(message)
-    if ("port" in said) resolve(said.port)
-  }))
-  const usage = (): Promise<Usage> =>
-    new Promise((resolve) => {
-      server.once("message", (message) => {
-        const said = readServer(message)
-        if ("cpu" in said) resolve(said)
-      })
-      server.send("usage")
-    })
-  const job: Job = { port: await heard, sessions, perConnection, warmUpSeconds, seconds, ...(answerBytes === undefined ? {} : { answerBytes }) }
-  const load = start("load.ts", [JSON.stringify(job)])
+  const server = await startServer([kind, String(answerBytes)], execArgv)
+  const job: Job = { url: server.url, sessions, perConnection, warmUpSeconds, seconds, ...(answerBytes === undefined ? {} : { answerBytes }) }
+  const load = start("simulator/load.ts", [JSON.stringify(job)])
   const readLoad = Schema.decodeUnknownSync(FromLoad)
   const measured: Array<Promise<Usage>> = []
   const outcome = await new Promise<Outcome>((resolve, reject) => {
     load.on("message", (message) => {
       const said = readLoad(message)
-      if (said === "begin" || said === "end") measured.push(usage())
+      if (said === "begin" || said === "end") measured.push(server.usage())
       else resolve(said)
     })
     load.on("exit", (code) => reject(new Error(`the load generator stopped with status ${code}`)))
   })
   const [before, after] = await Promise.all(measured)
-  server.disconnect()
+  server.stop()
   if (before === undefined || after === undefined) throw new Error("nothing was measured")
   const cpu = after.cpu - before.cpu
   const millis = after.now - before.now
@@ -72,7 +58,7 @@ const run = async (kind: "simulator" | "bare", sessions: number, answerBytes?: n
 }
 
 const median = (runs: ReadonlyArray<Run>, of: (run: Run) => number): number =>
-  runs.map(of).toSorted((a, b) => a - b)[Math.floor(runs.length / 2)] ?? Number.NaN
+  percentile(runs.map(of), 0.5)
 const round = (value: number, digits = 2): number => Number(value.toFixed(digits))
 
 const rows: Array<Record<string, string | number>> = []

@@ -4,8 +4,10 @@
  */
 import * as http2 from "node:http2"
 import * as Schema from "effect/Schema"
-import { part, signedHeaders, unsignedFrame } from "../../test/support/rawClient.ts"
-import { frameMillis, frameSamples, framesPerSlot, Job, type Outcome } from "./job.ts"
+import { part, signedHeaders, unsignedFrame } from "../../../test/support/rawClient.ts"
+import { percentile } from "../support/percentile.ts"
+import { frameMillis, frameSamples, framesPerSlot } from "../support/timing.ts"
+import { Job, type Outcome } from "./job.ts"
 
 const job = Schema.decodeSync(Schema.fromJsonString(Job))(process.argv[2] ?? "")
 const { answerBytes, sessions: count } = job
@@ -110,7 +112,7 @@ const connections: Array<http2.ClientHttp2Session> = []
 const sessions: Array<Session> = []
 const headers = await signedHeaders()
 for (let at = 0; at < count; at++) {
-  if (at % job.perConnection === 0) connections.push(http2.connect(`http://127.0.0.1:${job.port}`))
+  if (at % job.perConnection === 0) connections.push(http2.connect(job.url))
   const connection = connections.at(-1)
   if (connection === undefined) throw new Error("no connection")
   sessions.push(open(connection, headers))
@@ -170,8 +172,6 @@ for (const session of sessions) {
 }
 for (const connection of connections) connection.destroy()
 
-const percentile = (values: ReadonlyArray<number>, part: number): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length * part)] ?? Number.NaN
 const problems = sessions.flatMap(({ problems }, at) => problems.map((problem) => `session ${at}: ${problem}`))
 const outcome: Outcome = {
   messages: sessions.reduce((sum, { texts }) => sum + texts.length, 0) / count,

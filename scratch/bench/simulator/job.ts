@@ -1,9 +1,9 @@
-/** What the processes of a benchmark say to each other. */
+/** What the processes of the benchmark of the simulator say to each other. */
 import * as Schema from "effect/Schema"
 
 /** What the load generator is to do. */
 export const Job = Schema.Struct({
-  port: Schema.Int,
+  url: Schema.String,
   sessions: Schema.Int,
   /** Sessions that share a connection. */
   perConnection: Schema.Int,
@@ -33,15 +33,3 @@ export type Outcome = typeof Outcome.Type
 
 /** The load generator: the measured time begins or ends, or everything is over. */
 export const FromLoad = Schema.Union([Schema.Literals(["begin", "end"]), Outcome])
-
-/** A server, on the question how much it has used so far. CPU in ms, both kinds together. */
-export const Usage = Schema.Struct({ cpu: Schema.Finite, now: Schema.Finite, rssBytes: Schema.Int })
-export type Usage = typeof Usage.Type
-
-/** A server: it listens, or an answer. */
-export const FromServer = Schema.Union([Schema.Struct({ port: Schema.Int }), Usage])
-
-/** Audio is sent in frames of 80 ms at 16 kHz; Flux answers each slot of three (protocol 4.3). */
-export const frameMillis = 80
-export const frameSamples = 1280
-export const framesPerSlot = 3
