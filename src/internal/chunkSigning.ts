@@ -6,7 +6,6 @@ import {
   concat,
   type DataType,
   encodeHeaders,
-  overheadBytes,
   preludeBytes,
   viewOf,
   wholeHeaders,
@@ -35,12 +34,14 @@ const stampOf = (millis: number): string =>
     onSome: (date) => DateTime.formatIso(date).replaceAll(/[-:]|\.\d+/g, "")
   })
 
+const scopeOf = (of: SigningKeyOf, stamp: string): string => [stamp.slice(0, 8), of.region, of.service, "aws4_request"].join("/")
+const derivedKey = (of: SigningKeyOf, stamp: string): Uint8Array =>
+  scopeOf(of, stamp).split("/").reduce<Uint8Array>((key, part) => hmac(key, part), new TextEncoder().encode(`AWS4${of.secretAccessKey}`))
+
 /** The SigV4 signing key and the credential scope of the UTC day of `millis`. */
 export const signingKey = (of: SigningKeyOf, millis: number): { readonly key: SigningKey; readonly scope: string } => {
-  const day = stampOf(millis).slice(0, 8)
-  const parts = [day, of.region, of.service, "aws4_request"]
-  const key = parts.reduce<Uint8Array>((key, part) => hmac(key, part), new TextEncoder().encode(`AWS4${of.secretAccessKey}`))
-  return { key: crypto.createSecretKey(key), scope: parts.join("/") }
+  const stamp = stampOf(millis)
+  return { key: crypto.createSecretKey(derivedKey(of, stamp)), scope: scopeOf(of, stamp) }
 }
 
 const dateHeader = encodeHeaders([[":date", { type: "timestamp", value: 0 }]])
@@ -79,56 +80,149 @@ export const chunkSignature = (options: {
   )
 }
 
+/** The keys of one set of credentials, for all streams that are signed with it. */
+export interface SigningKeys {
+  /** What signs at `millis`, with what is derived once a day, and once a second, for all streams. */
+  readonly at: (millis: number) => Moment
+}
+
+interface Moment {
+  readonly stamp: string
+  readonly day: DayKey
+}
+
+interface DayKey {
+  readonly scope: string
+  /** The blocks that the two hashes of an HMAC begin with (RFC 2104). */
+  readonly inner: Uint8Array
+  readonly outer: Uint8Array
+}
+
+const blockBytes = 64
+/** A derived key is shorter than a block of SHA-256. */
+const padded = (key: Uint8Array, pad: number): Uint8Array =>
+  Uint8Array.from({ length: blockBytes }, (_, at) => (key[at] ?? 0) ^ pad)
+
+/** Those of some credentials. */
+export const signingKeys = (of: SigningKeyOf): SigningKeys => {
+  let second = Number.NaN
+  let moment: Moment | undefined
+  const dayOf = (stamp: string): DayKey => {
+    if (moment?.day.scope.startsWith(stamp.slice(0, 8)) === true) return moment.day
+    const key = derivedKey(of, stamp)
+    return { scope: scopeOf(of, stamp), inner: padded(key, 0x36), outer: padded(key, 0x5c) }
+  }
+  return {
+    at: (millis) => {
+      const now = Math.floor(millis / 1000)
+      if (moment === undefined || now !== second) {
+        const stamp = stampOf(millis)
+        moment = { stamp, day: dayOf(stamp) }
+        second = now
+      }
+      return moment
+    }
+  }
+}
+
+/** Signs for one moment; all arguments and the signature are in hex. */
+type Hmac = (prior: string, date: string, payload: string) => string
+
+const hexBytes = 64
+
+/** In memory that is used again, by two hashes of one call each: a third of what an `Hmac` object takes. */
+const makeHmac = ({ day: { inner, outer, scope }, stamp }: Moment): Hmac => {
+  const head = `AWS4-HMAC-SHA256-PAYLOAD\n${stamp}\n${scope}\n`
+  const priorAt = blockBytes + head.length
+  const dateAt = priorAt + hexBytes + 1
+  const payloadAt = dateAt + hexBytes + 1
+  const text = Buffer.alloc(payloadAt + hexBytes, "\n")
+  text.set(inner)
+  text.write(head, blockBytes, "latin1")
+  const digest = Buffer.alloc(blockBytes + 32)
+  digest.set(outer)
+  return (prior, date, payload) => {
+    text.write(prior, priorAt, "latin1")
+    text.write(date, dateAt, "latin1")
+    text.write(payload, payloadAt, "latin1")
+    digest.write(crypto.hash("sha256", text), blockBytes, "hex")
+    return crypto.hash("sha256", digest)
+  }
+}
+
 /** Signs the frames of one stream, in the order of the calls. What a call returns must be sent, and in that order. */
 export interface Signer {
   /** The outer frame of an inner message; an empty one ends the request. `millis` is the frame's date. */
-  readonly sign: (inner: Uint8Array, millis: number) => Uint8Array
+  readonly sign: (inner: Uint8Array, millis: number) => Buffer
   /** The outer frame of a whole PayloadPart: as `sign(payloadPart(dataType, bytes), millis)`, with one copy of `bytes`. */
-  readonly signPart: (dataType: DataType, bytes: Uint8Array, millis: number) => Uint8Array
+  readonly signPart: (dataType: DataType, bytes: Uint8Array, millis: number) => Buffer
+  /** A frame of audio of `signPart` has left: its memory serves for the next one of its length. */
+  readonly recycle: (frame: Buffer) => void
 }
 
-/** A signer that goes on from `seed`, the hex signature of the request. A new UTC day brings a new key and scope. */
-export const makeSigner = (options: SigningKeyOf & { readonly seed: string }): Signer => {
-  let prior = options.seed
-  let second = Number.NaN
-  let stamp = ""
-  let derived = signingKey(options, 0)
+const partAt = (dataType: DataType): number => innerAt + preludeBytes + wholeHeaders[dataType].length
+const partBytes = (dataType: DataType, payload: number): number => partAt(dataType) + payload + 8
+const binaryAt = partAt("BINARY")
 
-  const moveTo = (millis: number): void => {
-    const now = Math.floor(millis / 1000)
-    if (now === second) return
-    second = now
-    stamp = stampOf(millis)
-    if (!derived.scope.startsWith(stamp.slice(0, 8))) derived = signingKey(options, millis)
+/** A signer that goes on from `seed`, the hex signature of the request. */
+export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
+  let prior = seed
+  let moment: Moment | undefined
+  let hmac: Hmac | undefined
+  /** A frame of audio that has left: all but what changes is in place. */
+  let spare: Buffer | undefined
+
+  const hmacAt = (millis: number): Hmac => {
+    const now = keys.at(millis)
+    if (hmac === undefined || now !== moment) hmac = makeHmac(now)
+    moment = now
+    return hmac
   }
 
-  /** Signs and seals a frame whose inner message is already in place. */
-  const seal = (frame: Uint8Array, millis: number): Uint8Array => {
-    moveTo(millis)
+  /** Dates, signs and seals a frame whose prelude, headers and inner message are in place. */
+  const seal = (frame: Buffer, millis: number): Buffer => {
     const view = viewOf(frame)
-    frame.set(outerHeaders, preludeBytes)
     writeInt64(view, dateValueAt, millis)
-    const date = frame.subarray(preludeBytes, dateEnd)
-    const inner = frame.subarray(innerAt, frame.length - 4)
-    const signature = signatureOf(derived.key, derived.scope, stamp, prior, date, inner)
-    prior = signature.toString("hex")
-    frame.set(signature, signatureAt)
-    writePrelude(view, frame, outerHeaders.length)
+    const date = crypto.hash("sha256", frame.subarray(preludeBytes, dateEnd))
+    const payload = crypto.hash("sha256", frame.subarray(innerAt, frame.length - 4))
+    prior = hmacAt(millis)(prior, date, payload)
+    frame.write(prior, signatureAt, "hex")
     writeChecksum(view, frame)
+    return frame
+  }
+  const makeFrame = (length: number): Buffer => {
+    const frame = Buffer.allocUnsafe(length)
+    frame.set(outerHeaders, preludeBytes)
+    writePrelude(viewOf(frame), frame, outerHeaders.length)
+    return frame
+  }
+  const takeSpare = (length: number): Buffer | undefined => {
+    const frame = spare?.length === length ? spare : undefined
+    spare = undefined
     return frame
   }
 
   return {
     sign: (inner, millis) => {
-      const frame = new Uint8Array(innerAt + inner.length + 4)
+      const frame = makeFrame(innerAt + inner.length + 4)
       frame.set(inner, innerAt)
       return seal(frame, millis)
     },
     signPart: (dataType, bytes, millis) => {
-      const headers = wholeHeaders[dataType]
-      const frame = new Uint8Array(innerAt + overheadBytes + headers.length + bytes.length + 4)
-      writeMessage(frame.subarray(innerAt, frame.length - 4), headers, bytes)
+      const length = partBytes(dataType, bytes.length)
+      const used = dataType === "BINARY" ? takeSpare(length) : undefined
+      if (used !== undefined) {
+        const inner = used.subarray(innerAt, length - 4)
+        used.set(bytes, binaryAt)
+        writeChecksum(viewOf(inner), inner)
+        return seal(used, millis)
+      }
+      const frame = makeFrame(length)
+      writeMessage(frame.subarray(innerAt, length - 4), wholeHeaders[dataType], bytes)
       return seal(frame, millis)
+    },
+    recycle: (frame) => {
+      spare = frame
     }
   }
 }

@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
-import { makeSigner } from "../internal/eventStream.ts"
+import { makeSigner, type SigningKeys, signingKeys } from "../internal/eventStream.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
 import type { Connection, Connections } from "./connections.ts"
 import * as Credentials from "./credentials.ts"
@@ -78,7 +78,7 @@ const readText = async (body: unknown): Promise<string> => {
 /** One request and all it holds. */
 interface Exchange {
   readonly body: RequestBody
-  readonly handler: HttpHandler<object>
+  readonly handle: HttpHandler<object>["handle"]
   readonly stream: () => ClientHttp2Stream | undefined
   readonly authorization: () => string | undefined
   readonly speaksHttp2: () => boolean
@@ -112,19 +112,14 @@ const makeExchange = (connection: Connection): Exchange => {
 
   return {
     body,
-    handler: {
-      metadata: connection.handler.metadata,
-      updateHttpClientConfig: () => undefined,
-      httpHandlerConfigs: () => ({}),
-      handle: async (request, options) => {
-        authorization = request.headers["authorization"]
-        // The signal keeps a request that the SDK was still preparing from being made after all.
-        const { response } = await connection.handler.handle(request, { ...options, abortSignal: interrupt.signal })
-        answered = true
-        if (response.statusCode === 200) return { response }
-        const text = await readText(response.body)
-        throw new RefusalError({ status: response.statusCode, headers: response.headers, body: text }, response)
-      }
+    handle: async (request, options) => {
+      authorization = request.headers["authorization"]
+      // The signal keeps a request that the SDK was still preparing from being made after all.
+      const { response } = await connection.handler.handle(request, { ...options, abortSignal: interrupt.signal })
+      answered = true
+      if (response.statusCode === 200) return { response }
+      const text = await readText(response.body)
+      throw new RefusalError({ status: response.statusCode, headers: response.headers, body: text }, response)
     },
     stream: () => stream,
     authorization: () => authorization,
@@ -147,17 +142,13 @@ const makeExchange = (connection: Connection): Exchange => {
 
 const decoded = Option.liftThrowable(decodeURIComponent)
 
-interface Seed {
-  readonly region: string
-  readonly service: string
-  readonly signature: string
-}
+const seedOf = (authorization: string | undefined): string | undefined =>
+  /Signature=([0-9a-f]{64})$/.exec(authorization ?? "")?.[1]
 
-const seedOf = (authorization: string | undefined): Seed | undefined => {
-  const scope = /Credential=[^/]+\/\d{8}\/([^/]+)\/([^/]+)\/aws4_request/.exec(authorization ?? "")
-  const signature = /Signature=([0-9a-f]{64})$/.exec(authorization ?? "")?.[1]
-  const [, region, service] = scope ?? []
-  return region === undefined || service === undefined || signature === undefined ? undefined : { region, service, signature }
+/** What all streams share that are opened with the same credentials: seed and chunks must have the same. */
+interface Identity {
+  readonly client: SageMakerRuntimeClient
+  readonly keys: SigningKeys
 }
 
 /** AWS says that the credentials have expired. */
@@ -171,6 +162,40 @@ export const make = (
   const credentials = Credentials.make(endpoint.credentials)
   // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
   let clockOffset = 0
+  /** By their bodies, which are all that the SDK hands through. */
+  const exchanges = new WeakMap<object, Exchange>()
+  const requestHandler: HttpHandler<object> = {
+    metadata: { handlerProtocol: "h2" },
+    updateHttpClientConfig: nothing,
+    httpHandlerConfigs: () => ({}),
+    handle: async (request, options) => {
+      const exchange = request.body === undefined ? undefined : exchanges.get(request.body)
+      if (exchange === undefined) throw new Error("The AWS SDK has changed: the body of a request is not that of the command")
+      return exchange.handle(request, options)
+    }
+  }
+  const identities = new WeakMap<Credentials.Held, Identity>()
+  const identityOf = (held: Credentials.Held): Identity => {
+    const known = identities.get(held)
+    if (known !== undefined) return known
+    const client = new SageMakerRuntimeClient({
+      region: endpoint.region,
+      endpoint: endpoint.url.href,
+      useFipsEndpoint: false,
+      useDualstackEndpoint: false,
+      credentials: held.identity,
+      maxAttempts: 1,
+      retryMode: "standard",
+      systemClockOffset: clockOffset,
+      logger: silent,
+      requestHandler
+    })
+    const { secretAccessKey } = held.identity
+    const keys = signingKeys({ secretAccessKey, region: endpoint.region, service: "sagemaker" })
+    const identity: Identity = { client, keys }
+    identities.set(held, identity)
+    return identity
+  }
 
   const attempt = Effect.fnUntraced(function*(query: string, held: Credentials.Held) {
     const { identity } = held
@@ -179,19 +204,8 @@ export const make = (
       Effect.sync(() => makeExchange(connections.acquire())),
       (exchange) => exchange.free
     )
-    // A client of its own for each stream costs 0.1 ms and pins the credentials: seed and chunks must have the same.
-    const client = new SageMakerRuntimeClient({
-      region: endpoint.region,
-      endpoint: endpoint.url.href,
-      useFipsEndpoint: false,
-      useDualstackEndpoint: false,
-      credentials: identity,
-      maxAttempts: 1,
-      retryMode: "standard",
-      systemClockOffset: clockOffset,
-      logger: silent,
-      requestHandler: exchange.handler
-    })
+    exchanges.set(exchange.body, exchange)
+    const { client, keys } = identityOf(held)
     const command = new InvokeEndpointWithBidirectionalStream({
       EndpointName: endpoint.name,
       Body: exchange.body,
@@ -205,7 +219,7 @@ export const make = (
     /** What may stand in no error, though a server may repeat it. */
     const secrets = (): ReadonlyArray<string> => [
       ...Credentials.secretsOf(identity),
-      seedOf(exchange.authorization())?.signature ?? "",
+      seedOf(exchange.authorization()) ?? "",
       query,
       Option.getOrElse(decoded(query), () => query)
     ]
@@ -239,12 +253,7 @@ export const make = (
     const requestId = output.$metadata.requestId
     const connection = SageMakerStream.make({
       stream,
-      signer: makeSigner({
-        secretAccessKey: identity.secretAccessKey,
-        region: seed.region,
-        service: seed.service,
-        seed: seed.signature
-      }),
+      signer: makeSigner(keys, seed),
       millis: () => clock.currentTimeMillisUnsafe() + offset,
       requestId,
       secrets: secrets(),

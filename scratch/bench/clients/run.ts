@@ -5,11 +5,11 @@ import { start, startServer } from "../support/processes.ts"
 import type { Usage } from "../support/questions.ts"
 import { FromClient, type Job, type Name, type Outcome } from "./job.ts"
 
-const { values } = parseArgs({ options: { streams: { type: "string", default: "50,400" }, clients: { type: "string", default: "transcriber,session,sdk,raw,idle" }, seconds: { type: "string", default: "10" }, tls: { type: "boolean", default: false }, profile: { type: "string" } } })
+const { values } = parseArgs({ options: { streams: { type: "string", default: "50,400" }, clients: { type: "string", default: "transcriber,session,sdk,raw,idle" }, seconds: { type: "string", default: "10" }, tls: { type: "boolean", default: false }, profile: { type: "string" }, "warm-up": { type: "string", default: "3" } } })
 
 const run = async (client: Name, streams: number): Promise<Outcome & { server: number }> => {
   const server = await startServer([values.tls ? "tls" : "plain"])
-  const job: Job = { client, url: server.url, streams, warmUpSeconds: 3, seconds: Number(values.seconds), ...(server.certificate === undefined ? {} : { ca: server.certificate }) }
+  const job: Job = { client, url: server.url, streams, warmUpSeconds: Number(values["warm-up"]), seconds: Number(values.seconds), ...(server.certificate === undefined ? {} : { ca: server.certificate }) }
   const child = start("clients/load.ts", [JSON.stringify(job)], ["--expose-gc", ...(values.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`])])
   const measured: Array<Promise<Usage>> = []
   const outcome = await new Promise<Outcome>((resolve, reject) => {
