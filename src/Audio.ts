@@ -79,11 +79,11 @@ export interface Framer {
   readonly pending: () => number
 }
 
-/** A new {@link Framer}. */
-export const makeFramer = (format: Format): Framer => {
+/** A new {@link Framer}. `allocate` gives memory of so many bytes for a frame, of any content; default new memory. */
+export const makeFramer = (format: Format, allocate: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes)): Framer => {
   const size = bytesOf(format, frameMillis)
   const sampleBytes = bytesPerSample(format.encoding)
-  let frame = new Uint8Array(size)
+  let frame = allocate(size)
   let filled = 0
   return {
     push: (chunk) => {
@@ -96,7 +96,7 @@ export const makeFramer = (format: Format): Framer => {
         at += take
         if (filled === size) {
           out.push(frame)
-          frame = new Uint8Array(size)
+          frame = allocate(size)
           filled = 0
         }
       }

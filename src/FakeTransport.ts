@@ -154,6 +154,8 @@ const layerOf = (
   )
 
 const utf8 = new TextDecoder()
+/** Of its own, as the sender's bytes are written over. */
+const kept = ({ bytes, dataType }: Frame): Frame => ({ dataType, bytes: bytes.slice() })
 const textOf = (frame: Frame): string => utf8.decode(frame.bytes)
 const requestIdOf = (session: number): string => `fake-${session}`
 const variant = "simulator"
@@ -185,7 +187,7 @@ const meet = Effect.fnUntraced(function*(
     send: (frame) =>
       Effect.suspend(() => {
         if (Deferred.isDoneUnsafe(broken)) return Deferred.await(broken)
-        return received === undefined ? Effect.void : Effect.raceFirst(received(frame, server), Deferred.await(broken))
+        return received === undefined ? Effect.void : Effect.raceFirst(received(kept(frame), server), Deferred.await(broken))
       }),
     end: Effect.suspend(() => (ended === undefined ? Effect.void : ended(server)))
   }

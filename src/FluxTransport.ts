@@ -84,7 +84,10 @@ export interface FluxConnection {
   readonly variant: string | undefined
   /** Whole text messages, in order. Ends when the server ends the response cleanly; single consumer. */
   readonly messages: Stream.Stream<string, FluxError>
-  /** Sends one message; completes when the frame has left this process. Call it from one fiber at a time. */
+  /**
+   * Sends one message; completes when it has left this process, or is the only one that has not. Its bytes belong to the
+   * caller again then, and may be written to. Call it from one fiber at a time.
+   */
   readonly send: (frame: Frame) => Effect.Effect<void, FluxError>
   /** Ends the request body. The server cuts its output at once (protocol 5.8), so read to the end first. */
   readonly end: Effect.Effect<void, FluxError>

@@ -1,15 +1,16 @@
 /** Signing of the frames that carry messages to SageMaker (protocol 5.4). */
 import * as crypto from "node:crypto"
+import { crc32 } from "node:zlib"
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import {
   concat,
   type DataType,
   encodeHeaders,
+  overheadBytes,
   preludeBytes,
   viewOf,
   wholeHeaders,
-  writeChecksum,
   writeInt64,
   writeMessage,
   writePrelude
@@ -156,21 +157,58 @@ export interface Signer {
   readonly sign: (inner: Uint8Array, millis: number) => Buffer
   /** The outer frame of a whole PayloadPart: as `sign(payloadPart(dataType, bytes), millis)`, with one copy of `bytes`. */
   readonly signPart: (dataType: DataType, bytes: Uint8Array, millis: number) => Buffer
-  /** A frame of audio of `signPart` has left: its memory serves for the next one of its length. */
-  readonly recycle: (frame: Buffer) => void
+  /** The last frame of `signPart` has left: its memory may serve for the next one. */
+  readonly recycle: () => void
 }
 
-const partAt = (dataType: DataType): number => innerAt + preludeBytes + wholeHeaders[dataType].length
-const partBytes = (dataType: DataType, payload: number): number => partAt(dataType) + payload + 8
-const binaryAt = partAt("BINARY")
+/** An outer frame, with views of its parts. */
+interface OuterFrame {
+  readonly whole: Buffer
+  readonly view: DataView
+  /** All but the checksum. */
+  readonly sealed: Buffer
+  readonly date: Buffer
+  readonly inner: Buffer
+}
+
+const makeFrame = (innerBytes: number): OuterFrame => {
+  const whole = Buffer.allocUnsafe(innerAt + innerBytes + 4)
+  const view = viewOf(whole)
+  whole.set(outerHeaders, preludeBytes)
+  writePrelude(view, whole, outerHeaders.length)
+  return {
+    whole,
+    view,
+    sealed: whole.subarray(0, whole.length - 4),
+    date: whole.subarray(preludeBytes, dateEnd),
+    inner: whole.subarray(innerAt, whole.length - 4)
+  }
+}
+
+/** A frame of audio: what does not change from one to the next of its length is in place. */
+interface AudioFrame extends OuterFrame {
+  readonly payload: Buffer
+  /** The inner message but for its checksum. */
+  readonly unsealed: Buffer
+}
+
+const audioHeaders = wholeHeaders.BINARY
+const payloadAt = preludeBytes + audioHeaders.length
+const makeAudioFrame = (payloadBytes: number): AudioFrame => {
+  const frame = makeFrame(payloadAt + payloadBytes + 4)
+  const { inner } = frame
+  writePrelude(viewOf(inner), inner, audioHeaders.length)
+  inner.set(audioHeaders, preludeBytes)
+  return { ...frame, payload: inner.subarray(payloadAt, inner.length - 4), unsealed: inner.subarray(0, inner.length - 4) }
+}
 
 /** A signer that goes on from `seed`, the hex signature of the request. */
 export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
   let prior = seed
   let moment: Moment | undefined
   let hmac: Hmac | undefined
-  /** A frame of audio that has left: all but what changes is in place. */
-  let spare: Buffer | undefined
+  let audio: AudioFrame | undefined
+  let hasLeft = false
 
   const hmacAt = (millis: number): Hmac => {
     const now = keys.at(millis)
@@ -179,50 +217,41 @@ export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
     return hmac
   }
 
-  /** Dates, signs and seals a frame whose prelude, headers and inner message are in place. */
-  const seal = (frame: Buffer, millis: number): Buffer => {
-    const view = viewOf(frame)
+  /** Dates, signs and seals a frame whose inner message is in place. */
+  const seal = ({ date, inner, sealed, view, whole }: OuterFrame, millis: number): Buffer => {
     writeInt64(view, dateValueAt, millis)
-    const date = crypto.hash("sha256", frame.subarray(preludeBytes, dateEnd))
-    const payload = crypto.hash("sha256", frame.subarray(innerAt, frame.length - 4))
-    prior = hmacAt(millis)(prior, date, payload)
-    frame.write(prior, signatureAt, "hex")
-    writeChecksum(view, frame)
-    return frame
+    prior = hmacAt(millis)(prior, crypto.hash("sha256", date), crypto.hash("sha256", inner))
+    whole.write(prior, signatureAt, "hex")
+    view.setUint32(sealed.length, crc32(sealed))
+    return whole
   }
-  const makeFrame = (length: number): Buffer => {
-    const frame = Buffer.allocUnsafe(length)
-    frame.set(outerHeaders, preludeBytes)
-    writePrelude(viewOf(frame), frame, outerHeaders.length)
-    return frame
-  }
-  const takeSpare = (length: number): Buffer | undefined => {
-    const frame = spare?.length === length ? spare : undefined
-    spare = undefined
-    return frame
+  const takeAudioFrame = (payloadBytes: number): AudioFrame => {
+    if (!hasLeft || audio?.payload.length !== payloadBytes) audio = makeAudioFrame(payloadBytes)
+    hasLeft = false
+    return audio
   }
 
   return {
     sign: (inner, millis) => {
-      const frame = makeFrame(innerAt + inner.length + 4)
-      frame.set(inner, innerAt)
+      const frame = makeFrame(inner.length)
+      frame.inner.set(inner)
       return seal(frame, millis)
     },
     signPart: (dataType, bytes, millis) => {
-      const length = partBytes(dataType, bytes.length)
-      const used = dataType === "BINARY" ? takeSpare(length) : undefined
-      if (used !== undefined) {
-        const inner = used.subarray(innerAt, length - 4)
-        used.set(bytes, binaryAt)
-        writeChecksum(viewOf(inner), inner)
-        return seal(used, millis)
+      if (dataType === "UTF8") {
+        const headers = wholeHeaders[dataType]
+        const frame = makeFrame(overheadBytes + headers.length + bytes.length)
+        writeMessage(frame.inner, headers, bytes)
+        hasLeft = false
+        return seal(frame, millis)
       }
-      const frame = makeFrame(length)
-      writeMessage(frame.subarray(innerAt, length - 4), wholeHeaders[dataType], bytes)
+      const frame = takeAudioFrame(bytes.length)
+      frame.payload.set(bytes)
+      frame.view.setUint32(innerAt + frame.unsealed.length, crc32(frame.unsealed))
       return seal(frame, millis)
     },
-    recycle: (frame) => {
-      spare = frame
+    recycle: () => {
+      hasLeft = true
     }
   }
 }

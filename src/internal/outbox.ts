@@ -39,7 +39,10 @@ export interface Outbox {
   readonly hold: (from: number) => void
   readonly letGo: () => void
   readonly isHeld: () => boolean
-  /** The next frame; suspends while there is none. A part of a frame is let go after 80 ms. */
+  /**
+   * The next frame; suspends while there is none. A part of a frame is let go after 80 ms. The bytes of audio are written
+   * over once the frame after it is taken.
+   */
   readonly take: Effect.Effect<Taken>
   /** When the audio that comes next was complete, ms; undefined without any. */
   readonly nextAt: () => number | undefined
@@ -57,10 +60,17 @@ interface Own {
   readonly before: number
 }
 
+/** Sends frames in the place of whoever waits for one, where that can be done at once. */
+export interface Express {
+  readonly isClear: () => boolean
+  readonly send: (frame: Placed) => void
+}
+
 /**
  * A new outbox, without audio until it is fed. `taken` is told of each frame in the very moment in which it waits no more.
+ * A frame that comes while `take` waits goes by `express`, as long as that is clear.
  */
-export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () => {}): Outbox => {
+export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () => {}, express?: Express): Outbox => {
   let reader: Reader | undefined
   let own: Array<Own> = []
   let ownBytes = 0
@@ -69,6 +79,8 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
   let heldFrom: number | undefined
   let stopped = false
   let drained = false
+  /** When audio was last let in, or let go. */
+  let freeSince = 0
   let wake: (() => void) | undefined
 
   const changed = (): void => wake?.()
@@ -109,10 +121,18 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     return frame
   }
 
+  const dispatch = ({ isClear, send }: Express): void => {
+    while (hasFrame() && isClear()) {
+      const frame = dequeue()
+      if (frame !== undefined) send(frame)
+    }
+  }
+
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */
   const change = (anyAudio: boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
       const mine = (): void => {
+        if (express !== undefined) dispatch(express)
         if (!(hasFrame() || (heldFrom === undefined && (finished() || (anyAudio && partial() > 0))))) return
         if (wake === mine) wake = undefined
         resume(Effect.void)
@@ -123,9 +143,10 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
         if (wake === mine) wake = undefined
       })
     })
-  const linger = Effect.timeoutOrElse(change(false), {
-    duration: Audio.frameMillis,
-    orElse: () => Effect.sync(flush)
+  /** A part of a frame may have become a whole one, and gone, and another part begun. */
+  const linger = Effect.suspend(() => {
+    const left = Math.max(buffer.partialSince(), freeSince) + Audio.frameMillis - buffer.now()
+    return left > 0 ? Effect.timeoutOption(change(false), left) : Effect.sync(flush)
   })
   const take: Effect.Effect<Taken> = Effect.suspend(() => {
     if (hasFrame()) return Effect.succeed(dequeue())
@@ -148,6 +169,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
       if (stopped) return
       reader?.close()
       reader = buffer.reader(changed, from)
+      freeSince = buffer.now()
       changed()
     },
     stop: () => {
@@ -190,6 +212,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     },
     letGo: () => {
       heldFrom = undefined
+      freeSince = buffer.now()
       changed()
     },
     isHeld: () => heldFrom !== undefined,

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Audio from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
+import * as frameMemory from "./frameMemory.ts"
 
 /** A frame of audio, with the place in the conversation of its first sample. */
 export interface AudioFrame {
@@ -67,6 +68,10 @@ export interface ReplayBuffer {
   readonly flush: () => void
   /** Bytes that make no frame yet, in whole samples. */
   readonly partial: () => number
+  /** When the first of them came, ms on the Clock. */
+  readonly partialSince: () => number
+  /** Ms on the Clock. */
+  readonly now: () => number
   /** The place behind the last frame. */
   readonly end: () => number
   /** The place of the first frame that begins at a sample of the conversation, or after it. */
@@ -94,10 +99,11 @@ export interface ReplayBuffer {
   readonly lastChunkMillis: () => number
 }
 
-/** How a reader is kept: `bytes` are those of the frames ahead. */
+/** How a reader is kept: `bytes` are those of the frames ahead; who reads may still send the frame in hand. */
 interface Place {
   index: number
   bytes: number
+  inHand: AudioFrame | undefined
   readonly changed: () => void
 }
 
@@ -123,7 +129,8 @@ export const make = (options: {
   readonly precious?: ((range: Range) => boolean) | undefined
 }): ReplayBuffer => {
   const { clock, format, keepLimit = () => 0, precious = () => false } = options
-  const framer = Audio.makeFramer(format)
+  const memory = frameMemory.make(Audio.bytesOf(format, Audio.frameMillis))
+  const framer = Audio.makeFramer(format, memory.allocate)
   const sampleBytes = Audio.bytesPerSample(format.encoding)
   const turnstile = Semaphore.makeUnsafe(1)
   /** The first one is that of place `base`; undefined where it was dropped or forgotten. */
@@ -150,6 +157,7 @@ export const make = (options: {
   let failure: FluxError | undefined
   let offeredAt = clock.currentTimeMillisUnsafe()
   let lastChunkMillis = 0
+  let partialSince = 0
   let wakeSender: (() => void) | undefined
 
   const changed = (): void => {
@@ -167,6 +175,17 @@ export const make = (options: {
 
   // --- frames in, frames out
 
+  const isInHand = (frame: AudioFrame): boolean => {
+    for (const { inHand } of readers) if (inHand === frame) return true
+    return false
+  }
+  /** The next frame is taken, so the one before has been sent. */
+  const takeInHand = (reader: Place, frame: AudioFrame): void => {
+    const before = reader.inHand
+    reader.inHand = frame
+    // forgotten while it was in hand
+    if (before !== undefined && endOf(before) <= goneTo && !isInHand(before)) memory.release(before.bytes)
+  }
   /** Forgets what lies behind every reader and is not kept, or is more than may be. */
   const forget = (): void => {
     let needed = read
@@ -179,6 +198,7 @@ export const make = (options: {
         kept -= frame.bytes.length
         goneTo = endOf(frame)
         frames[first - base] = undefined
+        if (!isInHand(frame)) memory.release(frame.bytes)
       }
       first++
     }
@@ -190,6 +210,7 @@ export const make = (options: {
   }
   /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
   const enqueue = (all: ReadonlyArray<Uint8Array>, from: number): void => {
+    if (all.length === 0) return
     const at = clock.currentTimeMillisUnsafe()
     let begin = from
     for (const bytes of all) {
@@ -219,6 +240,7 @@ export const make = (options: {
     const frame = since(found, begin)
     reader.index++
     reader.bytes -= found.bytes.length
+    takeInHand(reader, found)
     taken(frame)
     if (reader.index > read) {
       read = reader.index
@@ -233,7 +255,7 @@ export const make = (options: {
   }
   const bytesOf = (frame: AudioFrame | undefined): number => frame?.bytes.length ?? 0
   const reader = (onChange: () => void, from?: number): Reader => {
-    const self: Place = { index: read, bytes: waiting, changed: onChange }
+    const self: Place = { index: read, bytes: waiting, inHand: undefined, changed: onChange }
     if (from !== undefined) {
       self.index = first
       while (self.index < endPlace()) {
@@ -268,6 +290,7 @@ export const make = (options: {
       },
       close: () => {
         readers.delete(self)
+        if (self.inHand !== undefined) memory.abandon(self.inHand.bytes)
         forget()
       }
     }
@@ -287,8 +310,11 @@ export const make = (options: {
     // the second half of a sample whose first half was not sent
     const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
     const from = offset - framer.pending() + orphan
+    const partialBefore = partial()
     offset += pcm.length
-    enqueue(framer.push(pcm.subarray(orphan)), from)
+    const frames = framer.push(orphan === 0 ? pcm : pcm.subarray(orphan))
+    if (frames.length > 0 || partialBefore === 0) partialSince = clock.currentTimeMillisUnsafe()
+    enqueue(frames, from)
     changed()
   }
   /** Audio that is not sent, and moves time on all the same: what follows does not follow on what is here. */
@@ -305,6 +331,7 @@ export const make = (options: {
     const frame = frameAt(place)
     if (frame === undefined) return
     frames[place - base] = undefined
+    memory.release(frame.bytes)
     waiting -= frame.bytes.length
     for (const reader of readers) if (reader.index <= place) reader.bytes -= frame.bytes.length
     // a long outage would leave ever more holes to look through
@@ -414,6 +441,8 @@ export const make = (options: {
     complete: () => finishing && sendersWaiting === 0,
     flush,
     partial,
+    partialSince: () => partialSince,
+    now: () => clock.currentTimeMillisUnsafe(),
     end: endPlace,
     placeOf: (sample) => {
       let place = endPlace()

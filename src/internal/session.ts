@@ -28,6 +28,7 @@ import * as progresses from "./progress.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
 import type { ConnectedTo, Finish, OneSession, SessionStatus } from "./sessionShape.ts"
 import * as settingsChanges from "./settingsChange.ts"
+import { type Listen, listenOf, type SendNow, sendNowOf } from "./shortcuts.ts"
 import type * as signals from "./signals.ts"
 import * as stalls from "./stall.ts"
 import * as telemetry from "./telemetry.ts"
@@ -128,10 +129,22 @@ export const make = (options: {
       ? Effect.void
       : Effect.fail(failure(new FluxError.BufferOverflow({ buffer: "events", limit: eventLimit })))
 
-  const outbox = outboxes.make(audio, (frame) => {
-    writer.begin(frame)
-    handedOver.get(frame)?.()
-  })
+  const outbox = outboxes.make(
+    audio,
+    (frame) => {
+      writer.begin(frame)
+      if (frame.position === undefined) handedOver.get(frame)?.()
+    },
+    {
+      isClear: () => sendNow?.isClear() === true && catchUp.wait() <= 0,
+      send: (frame) => {
+        tellDropped(sink.push)
+        sendNow?.send(frame)
+        writer.done()
+      }
+    }
+  )
+  let sendNow: SendNow | undefined
   /** What is to be told when a frame is handed over. */
   const handedOver = new WeakMap<Frame, () => void>()
   const changes = settingsChanges.make({
@@ -203,8 +216,36 @@ export const make = (options: {
     if (until !== undefined && timeline.end(timeline.seconds()) > until + reserve) capped()
   })))
 
+  /** What is to be done beyond hearing, as little has, is done before the next one is heard. */
+  const hearNow = (source: Listen): Effect.Effect<void, FluxError.FluxError> => {
+    const hear: Effect.Effect<void, FluxError.FluxError> = Effect.callback((resume) => {
+      let resumed = false
+      const goOn = (next: Effect.Effect<void, FluxError.FluxError>): void => {
+        resumed = true
+        resume(next)
+      }
+      const take = (): void => {
+        while (!resumed) {
+          const text = source.next()
+          if (text === undefined) break
+          const heard = onText(text)
+          if (heard !== Effect.void) goOn(Effect.andThen(heard, hear))
+        }
+        if (!resumed && source.isOver()) goOn(Effect.void)
+      }
+      const stop = source.listen(take)
+      take()
+      return stop
+    })
+    return hear
+  }
+  const hearAll = (from: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
+    const source = listenOf(from.messages)
+    const rest = Stream.runForEach(from.messages, onText)
+    return source === undefined ? rest : Effect.andThen(hearNow(source), rest)
+  }
   const read = (from: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
-    Stream.runForEach(from.messages, onText).pipe(
+    hearAll(from).pipe(
       Effect.mapError(atThisStage),
       Effect.flatMap(() =>
         closeSent
@@ -247,15 +288,18 @@ export const make = (options: {
       tell({ type: "AudioDropped", at: now(), from: from / format.sampleRate, to: to / format.sampleRate })
     }
   }
-  const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> =>
-    Effect.suspend(() => {
+  const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
+    const go = (frame: outboxes.Taken): Effect.Effect<void, FluxError.FluxError> => {
+      tellDropped(sink.push)
+      return frame === undefined ? Effect.void : Effect.flatMap(writer.send(to, frame), again)
+    }
+    const again = (): Effect.Effect<void, FluxError.FluxError> => loop
+    const loop: Effect.Effect<void, FluxError.FluxError> = Effect.suspend(() => {
       const wait = catchUp.wait()
-      if (wait > 0) return Effect.andThen(Effect.sleep(wait), writeAudio(to))
-      return Effect.flatMap(outbox.take, (frame) => {
-        tellDropped(sink.push)
-        return frame === undefined ? Effect.void : Effect.andThen(writer.send(to, frame), writeAudio(to))
-      })
+      return wait > 0 ? Effect.flatMap(Effect.sleep(wait), again) : Effect.flatMap(outbox.take, go)
     })
+    return loop
+  }
 
   const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
     const spoken = timeline.seconds()
@@ -268,6 +312,7 @@ export const make = (options: {
 
   const writeAll = Effect.fnUntraced(function*(to: FluxConnection) {
     yield* Deferred.await(connected)
+    sendNow = sendNowOf(to.send)
     yield* writeAudio(to)
     status = "finishing"
     watchdog.turnOpen(false)

@@ -14,6 +14,8 @@ export interface Destination {
 export interface Writer {
   /** A frame is under way from now on. */
   readonly begin: (frame: Placed) => void
+  /** The frame that is under way has gone. */
+  readonly done: () => void
   /** Sends the frame that is under way. */
   readonly send: (to: Destination, frame: Placed) => Effect.Effect<void, FluxError>
   /** Both. */
@@ -41,9 +43,9 @@ export const make = (options: {
   const sampleBytes = Audio.bytesPerSample(format.encoding)
   let since: number | undefined
   let sentAt = now()
-  const done = Effect.sync(() => {
+  const done = (): void => {
     since = undefined
-  })
+  }
 
   const count = ({ bytes, position }: Placed): void => {
     const samples = bytes.length / sampleBytes
@@ -63,10 +65,11 @@ export const make = (options: {
     since = sentAt
     if (frame.dataType === "BINARY") count(frame)
   }
-  const send: Writer["send"] = (to, frame) => Effect.ensuring(to.send(frame), done)
+  const send: Writer["send"] = (to, frame) => Effect.ensuring(to.send(frame), Effect.sync(done))
 
   return {
     begin,
+    done,
     send,
     write: (to, frame) =>
       Effect.suspend(() => {

@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import * as FluxError from "../FluxError.ts"
-import type { FluxConnection } from "../FluxTransport.ts"
+import type { FluxConnection, Frame } from "../FluxTransport.ts"
 import { makeParser, type Signer } from "../internal/eventStream.ts"
 import { errorNames } from "../internal/http2Errors.ts"
+import { withListen, withSendNow } from "../internal/shortcuts.ts"
 import { bareError } from "./errors.ts"
 import { makeAssembler, maxMessageBytes } from "./messages.ts"
 
@@ -65,11 +66,7 @@ export const make = (options: {
 
   // --- reading ---
 
-  const wake = (): void => {
-    const reader = wakeReader
-    wakeReader = undefined
-    reader?.()
-  }
+  const wake = (): void => wakeReader?.()
 
   const finish = (failure: FluxError.FluxError | undefined): void => {
     outcome ??= { failure }
@@ -107,16 +104,34 @@ export const make = (options: {
     const take = (): void => {
       const batch = texts
       if (Arr.isArrayNonEmpty(batch)) {
+        wakeReader = undefined
         texts = []
         stream.resume()
         resume(Effect.succeed(batch))
       } else if (outcome === undefined) wakeReader = take
-      else resume(outcome.failure === undefined ? Cause.done() : Effect.fail(outcome.failure))
+      else {
+        wakeReader = undefined
+        resume(outcome.failure === undefined ? Cause.done() : Effect.fail(outcome.failure))
+      }
     }
     take()
     return Effect.sync(() => {
       wakeReader = undefined
     })
+  })
+  const messages = withListen(Stream.fromPull(Effect.succeed(pull)), {
+    listen: (wake) => {
+      wakeReader = wake
+      return Effect.sync(() => {
+        wakeReader = undefined
+      })
+    },
+    next: () => {
+      const text = texts.shift()
+      if (texts.length === 0 && stream.isPaused()) stream.resume()
+      return text
+    },
+    isOver: () => outcome !== undefined
   })
 
   // --- writing ---
@@ -144,15 +159,24 @@ export const make = (options: {
       dispatch(done)
     })
 
-  const send: FluxConnection["send"] = (frame) =>
-    Effect.suspend(() =>
-      writable()
-        ? write(
-          (done) => stream.write(signer.signPart(frame.dataType, frame.bytes, options.millis()), done),
-          () => !(stream.closed || stream.destroyed)
-        )
-        : Effect.fail(gone())
-    )
+  const isClear = (): boolean => writable() && stream.writableLength === 0
+  const seal = ({ bytes, dataType }: Frame): Buffer => {
+    // all that was written has left
+    if (stream.writableLength === 0) signer.recycle()
+    return signer.signPart(dataType, bytes, options.millis())
+  }
+  /** One frame may be on its way: the next one waits for it. */
+  const sendNow = (frame: Frame): void => void stream.write(seal(frame))
+  const send: FluxConnection["send"] = withSendNow((frame) =>
+    Effect.suspend(() => {
+      if (!writable()) return Effect.fail(gone())
+      if (frame.dataType === "BINARY" && isClear()) {
+        sendNow(frame)
+        return Effect.void
+      }
+      const bytes = seal(frame)
+      return write((done) => stream.write(bytes, done), () => !(stream.closed || stream.destroyed))
+    }), { isClear, send: sendNow })
 
   const endedCleanly = (): boolean => outcome !== undefined && outcome.failure === undefined
 
@@ -183,7 +207,7 @@ export const make = (options: {
   if (stream.destroyed) onClose()
 
   return {
-    messages: Stream.fromPull(Effect.succeed(pull)),
+    messages,
     send,
     end,
     dispose

@@ -106,7 +106,7 @@ describe("outbox", () => {
     const taken: Array<{ readonly from: number; readonly bytes: Uint8Array }> = []
     while (outbox.bytesToTake() > 0) {
       const next = yield* outbox.take
-      if (next?.position !== undefined) taken.push({ from: next.position * 2, bytes: next.bytes })
+      if (next?.position !== undefined) taken.push({ from: next.position * 2, bytes: next.bytes.slice() })
     }
     return taken
   })
@@ -166,7 +166,7 @@ describe("outbox", () => {
       if (next === undefined) return
       assert.isAtMost(next.bytes.length, Audio.bytesOf(format, 80))
       if (next.position === undefined) injected -= next.bytes.length
-      else taken.push({ position: next.position, bytes: next.bytes })
+      else taken.push({ position: next.position, bytes: next.bytes.slice() })
     }
     const takeOne = Effect.gen(function*() {
       const there = outbox.bytesToTake()
