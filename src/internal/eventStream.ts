@@ -55,6 +55,12 @@ const readHeaders = (bytes: Uint8Array): ReadonlyMap<string, HeaderValue> | stri
   return headers
 }
 
+const isSame = (one: Uint8Array, other: Uint8Array): boolean => {
+  if (one.length !== other.length) return false
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false
+  return true
+}
+
 /** What a push gave: whole messages, and the problem that ended the parsing, if any. */
 export interface Parsed {
   readonly messages: ReadonlyArray<Message>
@@ -80,6 +86,16 @@ export const makeParser = (options?: { readonly maxBytes?: number | undefined })
   // How many bytes the next step needs: the prelude, then the whole message.
   let needed = preludeBytes
   let problem: string | undefined
+  /** Most messages of a stream have the headers of the one before. */
+  let latest: { readonly bytes: Uint8Array; readonly headers: ReadonlyMap<string, HeaderValue> } | undefined
+
+  const headersOf = (bytes: Uint8Array): ReadonlyMap<string, HeaderValue> | string => {
+    if (latest !== undefined && isSame(latest.bytes, bytes)) return latest.headers
+    const copy = bytes.slice()
+    const headers = readHeaders(copy)
+    if (typeof headers !== "string") latest = { bytes: copy, headers }
+    return headers
+  }
 
   const hold = (chunk: Uint8Array): void => {
     if (length + chunk.length > held.length) {
@@ -105,7 +121,7 @@ export const makeParser = (options?: { readonly maxBytes?: number | undefined })
     const end = at + needed - 4
     if (crc32(bytes.subarray(at, end)) !== view.getUint32(end)) return "the checksum of a message is wrong"
     const payloadAt = at + preludeBytes + view.getUint32(at + 4)
-    const headers = readHeaders(bytes.subarray(at + preludeBytes, payloadAt))
+    const headers = headersOf(bytes.subarray(at + preludeBytes, payloadAt))
     return typeof headers === "string" ? headers : { headers, payload: bytes.subarray(payloadAt, end) }
   }
 

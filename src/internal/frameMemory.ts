@@ -13,17 +13,21 @@ export interface FrameMemory {
   readonly abandon: (bytes: Uint8Array) => void
 }
 
-/** Most buffers that are kept for later: five seconds. */
-const maxSpare = 64
+/** Most bytes that are kept for later, in all, of each size. */
+const maxSpareBytes = 2 * 1024 * 1024
+/** By size. Calls share it: as one's turn ends, and its audio is forgotten, another's begins. */
+const spares = new Map<number, Array<Uint8Array>>()
 
 /** For frames of one size; others are not used again. */
 export const make = (size: number): FrameMemory => {
-  const spare: Array<Uint8Array> = []
+  const spare = spares.get(size) ?? []
+  spares.set(size, spare)
+  const most = Math.floor(maxSpareBytes / size)
   const abandoned = new WeakSet<Uint8Array>()
   return {
     allocate: (bytes) => (bytes === size ? spare.pop() : undefined) ?? new Uint8Array(bytes),
     release: (bytes) => {
-      if (bytes.length === size && spare.length < maxSpare && !abandoned.has(bytes)) spare.push(bytes)
+      if (bytes.length === size && spare.length < most && !abandoned.has(bytes)) spare.push(bytes)
     },
     abandon: (bytes) => void abandoned.add(bytes)
   }

@@ -21,7 +21,8 @@ const transport = ({ ca, url }: Job): Layer.Layer<FluxTransport, FluxError> =>
     region: "us-east-1",
     endpointUrl: url,
     ca,
-    credentials: { accessKeyId: "any", secretAccessKey: "any" }
+    credentials: { accessKeyId: "any", secretAccessKey: "any" },
+    connections: process.env["SHARED"] === undefined ? "isolated" : "shared"
   })
 
 /** What both have. */
