@@ -1,37 +1,88 @@
-/** draft */
-import * as Schema from "effect/Schema"
+/**
+ * What a client costs: this package's `Transcriber` and `FluxSession`, a plain loop on the AWS SDK's own event streams, and
+ * the floor of node:http2 alone, one after another on the same simulator, each in a process of its own.
+ *
+ * node scratch/bench/clients/run.ts [--streams 50,400] [--clients transcriber,session,sdk,raw,idle] [--seconds 10]
+ *   [--warm-up 5] [--repeats 3] [--tls] [--full] [--out DIR] [--profile DIR]
+ *
+ * Without any of them: 50 and 400 streams, three times, then 1,000 of `Transcriber`, and the start of the command; writes
+ * `clients.json` and `growth.svg` into DIR. With `--full` once each: 1, 50, 200, 400, 1,000 and 2,000 streams, and TLS.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { availableParallelism, cpus } from "node:os"
+import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { start, startServer } from "../support/processes.ts"
-import type { Usage } from "../support/questions.ts"
-import { FromClient, type Job, type Name, type Outcome } from "./job.ts"
+import { growth } from "./chart.ts"
+import { type Name, names } from "./job.ts"
+import { type Measured, measure, type Plan } from "./measure.ts"
+import { measureStartup } from "./startup.ts"
+import { type Summary, summarize, targets } from "./summary.ts"
 
-const { values } = parseArgs({ options: { streams: { type: "string", default: "50,400" }, clients: { type: "string", default: "transcriber,session,sdk,raw,idle" }, seconds: { type: "string", default: "10" }, tls: { type: "boolean", default: false }, profile: { type: "string" }, "warm-up": { type: "string", default: "3" } } })
-
-const run = async (client: Name, streams: number): Promise<Outcome & { server: number }> => {
-  const server = await startServer([values.tls ? "tls" : "plain"])
-  const job: Job = { client, url: server.url, streams, warmUpSeconds: Number(values["warm-up"]), seconds: Number(values.seconds), ...(server.certificate === undefined ? {} : { ca: server.certificate }) }
-  const child = start("clients/load.ts", [JSON.stringify(job)], ["--expose-gc", ...(values.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`])])
-  const measured: Array<Promise<Usage>> = []
-  const outcome = await new Promise<Outcome>((resolve, reject) => {
-    child.on("message", (message) => {
-      const said = Schema.decodeUnknownSync(FromClient)(message)
-      if (said === "begin" || said === "end") measured.push(server.usage())
-      else resolve(said)
-    })
-    child.on("exit", (code) => reject(new Error(`the client stopped with status ${code}`)))
-  })
-  const [a, b] = await Promise.all(measured)
-  const records = await server.records()
-  server.stop()
-  if (records.audioBytes !== outcome.audioBytes || records.ended !== streams) console.error(client, streams, records, outcome.audioBytes)
-  return { ...outcome, server: a && b ? (b.cpu - a.cpu) / (b.now - a.now) : 0 }
-}
-const rows = []
-for (const streams of values.streams.split(",").map(Number)) {
-  for (const client of values.clients.split(",") as Array<Name>) {
-    const { problems, ...o } = await run(client, streams)
-    for (const p of problems) console.error(p)
-    rows.push({ client, streams, cpu: o.cpu.toFixed(3), load: o.load.toFixed(3), server: o.server.toFixed(2), d50: o.delayMedian.toFixed(1), d99: o.delayP99.toFixed(1), turns: o.turns, c50: o.connectMedian.toFixed(0), c99: o.connectP99.toFixed(0), rss: (o.rssPeak / 1e6).toFixed(0), heapKB: (o.heapPerStream / 1e3).toFixed(1), loop: o.loopDelayP99.toFixed(1), conn: o.connections, errors: o.errors })
+const { values } = parseArgs({
+  options: {
+    streams: { type: "string" },
+    clients: { type: "string" },
+    seconds: { type: "string", default: "10" },
+    "warm-up": { type: "string", default: "5" },
+    repeats: { type: "string" },
+    tls: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    out: { type: "string", default: fileURLToPath(new URL("../results", import.meta.url)) },
+    profile: { type: "string" }
   }
+})
+const repeats = Number(values.repeats ?? (values.full ? 1 : 3))
+const wholeRun = values.streams === undefined && values.clients === undefined
+const streams = values.streams?.split(",").map(Number) ?? (values.full ? [1, 50, 200, 400, 1000, 2000] : [50, 400])
+const clients = values.clients === undefined ? names : names.filter((name) => values.clients?.split(",").includes(name))
+const common = { warmUpSeconds: Number(values["warm-up"]), seconds: Number(values.seconds), profile: values.profile }
+const one = (client: Name, streams: number, tls = values.tls): Plan => ({ ...common, client, streams, tls })
+
+const round = Array.from(streams, (count) => clients.map((client) => one(client, count))).flat()
+const plans: Array<Plan> = Array.from({ length: repeats }, () => round).flat()
+if (wholeRun && !values.full) plans.push(...Array.from({ length: repeats }, () => one("transcriber", 1000)))
+if (values.full) for (const count of [50, 400]) plans.push(...clients.filter((client) => client !== "idle").map((client) => one(client, count, true)))
+
+const runs: Array<Measured> = []
+for (const plan of plans) {
+  const { client, streams, tls } = plan
+  process.stderr.write(`${runs.length + 1} of ${plans.length}: ${client}, ${streams} streams${tls ? ", TLS" : ""}\n`)
+  const measured = await measure(plan)
+  for (const problem of measured.problems) console.error(`  ${problem}`)
+  runs.push(measured)
 }
-console.table(rows)
+const command = fileURLToPath(new URL("../../../dist/bin.js", import.meta.url))
+const startup = wholeRun && existsSync(command) ? await measureStartup(command, 9) : undefined
+
+// --- what came of it
+
+const rounded = (value: number, digits: number): number => Number(value.toFixed(digits))
+const row = (of: Summary): Record<string, string | number> => ({
+  client: of.client + (of.tls ? " (TLS)" : ""),
+  streams: of.streams,
+  "CPU ms / stream s": rounded(of.cpu, 3),
+  "of a core": rounded(of.load, 2),
+  "delay ms": rounded(of.delayMedian, 1),
+  "p99": rounded(of.delayP99, 1),
+  "connect ms": rounded(of.connectMedian, 0),
+  "p99 ": rounded(of.connectP99, 0),
+  "peak RSS MB": rounded(of.rssPeak / 1e6, 0),
+  "heap KB / stream": rounded(of.heapPerStream / 1e3, 0),
+  "loop delay p99 ms": rounded(of.loopDelayP99, 1),
+  connections: of.connections,
+  errors: of.errors,
+  "simulator, of a core": rounded(of.serverLoad, 2)
+})
+const summaries = summarize(runs)
+console.table(summaries.map(row))
+if (startup !== undefined) console.log(`first event ${rounded(startup.command, 0)} ms, node -e 0 ${rounded(startup.node, 0)} ms`)
+const reached = targets(summaries, startup)
+if (reached.length > 0) {
+  console.table(reached.map(({ target, value, what }) => ({ what, value: rounded(value, 2), target: `<= ${target}`, met: value <= target })))
+}
+const machine = { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version, date: new Date().toISOString().slice(0, 10) }
+mkdirSync(values.out, { recursive: true })
+const write = (name: string, text: string): void => writeFileSync(`${values.out}/${name}`, text)
+write(values.full ? "full.json" : "clients.json", `${JSON.stringify({ machine, ...common, repeats, startup, targets: reached, summaries, runs }, undefined, 1)}\n`)
+write(values.full ? "growth-full.svg" : "growth.svg", growth(summaries))
+console.log(`${JSON.stringify(machine)}; more in ${values.out}`)
