@@ -83,7 +83,8 @@ export interface Framer {
 export const makeFramer = (format: Format, allocate: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes)): Framer => {
   const size = bytesOf(format, frameMillis)
   const sampleBytes = bytesPerSample(format.encoding)
-  let frame = allocate(size)
+  /** Had when its first byte comes. */
+  let frame: Uint8Array | undefined
   let filled = 0
   return {
     push: (chunk) => {
@@ -91,12 +92,13 @@ export const makeFramer = (format: Format, allocate: (bytes: number) => Uint8Arr
       let at = 0
       while (at < chunk.length) {
         const take = Math.min(size - filled, chunk.length - at)
-        frame.set(chunk.subarray(at, at + take), filled)
+        frame ??= allocate(size)
+        frame.set(take === chunk.length ? chunk : chunk.subarray(at, at + take), filled)
         filled += take
         at += take
         if (filled === size) {
           out.push(frame)
-          frame = allocate(size)
+          frame = undefined
           filled = 0
         }
       }
@@ -104,7 +106,7 @@ export const makeFramer = (format: Format, allocate: (bytes: number) => Uint8Arr
     },
     flush: () => {
       const whole = filled - (filled % sampleBytes)
-      if (whole === 0) return []
+      if (whole === 0 || frame === undefined) return []
       const out = frame.slice(0, whole)
       frame.copyWithin(0, whole, filled)
       filled -= whole

@@ -156,9 +156,14 @@ export interface Signer {
   /** The outer frame of an inner message; an empty one ends the request. `millis` is the frame's date. */
   readonly sign: (inner: Uint8Array, millis: number) => Buffer
   /** The outer frame of a whole PayloadPart: as `sign(payloadPart(dataType, bytes), millis)`, with one copy of `bytes`. */
-  readonly signPart: (dataType: DataType, bytes: Uint8Array, millis: number) => Buffer
-  /** The last frame of `signPart` has left: its memory may serve for the next one. */
-  readonly recycle: () => void
+  readonly signPart: (dataType: DataType, bytes: Uint8Array, millis: number) => SignedFrame
+}
+
+/** A frame to be sent. */
+export interface SignedFrame {
+  readonly bytes: Buffer
+  /** To be called once it has left, as a write calls back: its memory serves for another frame then, of any stream. */
+  readonly left: (error?: Error | null) => void
 }
 
 /** An outer frame, with views of its parts. */
@@ -187,6 +192,7 @@ const makeFrame = (innerBytes: number): OuterFrame => {
 
 /** A frame of audio: what does not change from one to the next of its length is in place. */
 interface AudioFrame extends OuterFrame {
+  readonly signed: SignedFrame
   readonly payload: Buffer
   /** The inner message but for its checksum. */
   readonly unsealed: Buffer
@@ -194,21 +200,43 @@ interface AudioFrame extends OuterFrame {
 
 const audioHeaders = wholeHeaders.BINARY
 const payloadAt = preludeBytes + audioHeaders.length
-const makeAudioFrame = (payloadBytes: number): AudioFrame => {
+/** Frames that have left, by the length of their payload: the last one is the one that is still in the processor's cache. */
+const spares = new Map<number, Array<AudioFrame>>()
+const maxSpares = 256
+
+const makeAudioFrame = (payloadBytes: number, spare: Array<AudioFrame>): AudioFrame => {
   const frame = makeFrame(payloadAt + payloadBytes + 4)
-  const { inner } = frame
+  const { inner, whole } = frame
   writePrelude(viewOf(inner), inner, audioHeaders.length)
   inner.set(audioHeaders, preludeBytes)
-  return { ...frame, payload: inner.subarray(payloadAt, inner.length - 4), unsealed: inner.subarray(0, inner.length - 4) }
+  const left = (error?: Error | null): void => {
+    // one that failed may still be on its way
+    if (error == null && spare.length < maxSpares) spare.push(made)
+  }
+  const made: AudioFrame = {
+    ...frame,
+    signed: { bytes: whole, left },
+    payload: inner.subarray(payloadAt, inner.length - 4),
+    unsealed: inner.subarray(0, inner.length - 4)
+  }
+  return made
 }
+const takeAudioFrame = (payloadBytes: number): AudioFrame => {
+  let spare = spares.get(payloadBytes)
+  if (spare === undefined) {
+    spare = []
+    // lengths are few: whole frames, and what is left at the end of something
+    if (spares.size < maxSpares) spares.set(payloadBytes, spare)
+  }
+  return spare.pop() ?? makeAudioFrame(payloadBytes, spare)
+}
+const nothing = (): void => undefined
 
 /** A signer that goes on from `seed`, the hex signature of the request. */
 export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
   let prior = seed
   let moment: Moment | undefined
   let hmac: Hmac | undefined
-  let audio: AudioFrame | undefined
-  let hasLeft = false
 
   const hmacAt = (millis: number): Hmac => {
     const now = keys.at(millis)
@@ -225,12 +253,6 @@ export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
     view.setUint32(sealed.length, crc32(sealed))
     return whole
   }
-  const takeAudioFrame = (payloadBytes: number): AudioFrame => {
-    if (!hasLeft || audio?.payload.length !== payloadBytes) audio = makeAudioFrame(payloadBytes)
-    hasLeft = false
-    return audio
-  }
-
   return {
     sign: (inner, millis) => {
       const frame = makeFrame(inner.length)
@@ -242,16 +264,13 @@ export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
         const headers = wholeHeaders[dataType]
         const frame = makeFrame(overheadBytes + headers.length + bytes.length)
         writeMessage(frame.inner, headers, bytes)
-        hasLeft = false
-        return seal(frame, millis)
+        return { bytes: seal(frame, millis), left: nothing }
       }
       const frame = takeAudioFrame(bytes.length)
       frame.payload.set(bytes)
       frame.view.setUint32(innerAt + frame.unsealed.length, crc32(frame.unsealed))
-      return seal(frame, millis)
-    },
-    recycle: () => {
-      hasLeft = true
+      seal(frame, millis)
+      return frame.signed
     }
   }
 }

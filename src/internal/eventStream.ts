@@ -10,7 +10,7 @@
 import { crc32 } from "node:zlib"
 import { type HeaderValue, overheadBytes, preludeBytes, viewOf } from "./eventEncoding.ts"
 
-export { chunkSignature, makeSigner, type Signer, type SigningKey, signingKey, type SigningKeyOf, type SigningKeys, signingKeys } from "./chunkSigning.ts"
+export { chunkSignature, makeSigner, type SignedFrame, type Signer, type SigningKey, signingKey, type SigningKeyOf, type SigningKeys, signingKeys } from "./chunkSigning.ts"
 export { type CompletionState, type DataType, encode, type HeaderValue, payloadPart } from "./eventEncoding.ts"
 
 /** One event-stream message. */

@@ -79,6 +79,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
   let heldFrom: number | undefined
   let stopped = false
   let drained = false
+  let dispatching = false
   /** When audio was last let in, or let go. */
   let freeSince = 0
   let wake: (() => void) | undefined
@@ -122,10 +123,16 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
   }
 
   const dispatch = ({ isClear, send }: Express): void => {
+    // a sender that finds room goes on within `dequeue`
+    if (dispatching) return
+    dispatching = true
     while (hasFrame() && isClear()) {
       const frame = dequeue()
-      if (frame !== undefined) send(frame)
+      if (frame === undefined) continue
+      send(frame)
+      reader?.done()
     }
+    dispatching = false
   }
 
   /** Suspends until there is a whole frame, or the end; with `anyAudio` until there is any audio. */

@@ -34,6 +34,8 @@ export interface Reader {
    * no more: nobody finds it in neither place.
    */
   readonly next: (taken: (frame: AudioFrame) => void) => AudioFrame | undefined
+  /** The frame that `next` gave has been sent: its bytes are not read any more. Else that is so once `next` gives another. */
+  readonly done: () => void
   /** The next frame, without moving on. */
   readonly peek: () => AudioFrame | undefined
   /** How many frames lie behind: a place between frames. */
@@ -179,8 +181,8 @@ export const make = (options: {
     for (const { inHand } of readers) if (inHand === frame) return true
     return false
   }
-  /** The next frame is taken, so the one before has been sent. */
-  const takeInHand = (reader: Place, frame: AudioFrame): void => {
+  /** In the place of the one before, which has been sent. */
+  const takeInHand = (reader: Place, frame: AudioFrame | undefined): void => {
     const before = reader.inHand
     reader.inHand = frame
     // forgotten while it was in hand
@@ -271,6 +273,7 @@ export const make = (options: {
     readers.add(self)
     return {
       next: (taken) => (readers.has(self) ? next(self, begin, taken) : undefined),
+      done: () => takeInHand(self, undefined),
       peek: () => (readers.has(self) ? shown(settle(self)) : undefined),
       place: () => {
         settle(self)

@@ -78,31 +78,39 @@ export const make = (options: TurnOptions): Turns => {
   /** Up to here another session has told of a turn that ended before this one had heard so much of it. */
   let toldUntil: number | undefined
 
-  const fields = (number: number, info: TurnInfo, receivedAt: number, raw: unknown): TurnFields => {
+  /** Made without spreads, as it is made for every message. */
+  const fields = <Type extends TurnEvent["type"]>(
+    type: Type,
+    number: number,
+    info: TurnInfo,
+    receivedAt: number,
+    raw: unknown
+  ): TurnFields & { readonly type: Type } => {
     const average = meanConfidence(info.words)
     const language = info.languages?.[0] ?? (options.settings().model === "flux-general-en" ? "en" : undefined)
-    return {
+    const made: Mutable<TurnFields> & { readonly type: Type } = {
+      type,
       id: options.id,
       receivedAt,
       turn: number,
       transcript: info.transcript,
       words: info.words.map(toWord),
       endOfTurnConfidence: info.end_of_turn_confidence,
-      ...(average === undefined ? {} : { averageConfidence: average }),
-      ...(language === undefined ? {} : { language }),
-      ...(info.languages == null ? {} : { languages: info.languages }),
       audioStart: info.audio_window_start,
-      audioEnd: info.audio_window_end,
-      ...(raw === undefined ? {} : { raw })
+      audioEnd: info.audio_window_end
     }
+    if (average !== undefined) made.averageConfidence = average
+    if (language !== undefined) made.language = language
+    if (info.languages != null) made.languages = info.languages
+    if (raw !== undefined) made.raw = raw
+    return made
   }
 
   const start = (turn: Open, receivedAt: number, implied: boolean, raw: unknown): FluxEvent.StartOfTurn => {
     open = turn
     next += 1
     return {
-      type: "StartOfTurn",
-      ...fields(turn.number, turn.latest, receivedAt, raw),
+      ...fields("StartOfTurn", turn.number, turn.latest, receivedAt, raw),
       interrupts: options.settings().shouldInterrupt,
       implied
     }
@@ -116,9 +124,8 @@ export const make = (options: TurnOptions): Turns => {
     raw?: unknown
   ): EndOfTurn => {
     open = undefined
-    const common = fields(turn.number, info, receivedAt, raw)
+    const common = fields("EndOfTurn", turn.number, info, receivedAt, raw)
     return {
-      type: "EndOfTurn",
       ...common,
       ending,
       ...(info.trigger == null || ending !== "confirmed" ? {} : { trigger: info.trigger }),
@@ -204,7 +211,7 @@ export const make = (options: TurnOptions): Turns => {
       const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
       ended = received.transcript === "" ? turn.received : received
       events.push(end(turn, final, "confirmed", receivedAt, raw))
-    } else events.push({ type: eventOf(turn, info), ...fields(turn.number, info, receivedAt, raw) })
+    } else events.push(fields(eventOf(turn, info), turn.number, info, receivedAt, raw))
     return events
   }
 
@@ -227,13 +234,15 @@ export const make = (options: TurnOptions): Turns => {
 }
 
 type TurnFields = Omit<FluxEvent.Update, "type">
+type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
 
-const toWord = (word: Word): FluxEvent.Word => ({
-  word: word.word,
-  confidence: word.confidence,
-  ...(word.start == null ? {} : { start: word.start }),
-  ...(word.end == null ? {} : { end: word.end })
-})
+const toWord = ({ confidence, end, start, word }: Word): FluxEvent.Word => {
+  if (start != null && end != null) return { word, confidence, start, end }
+  const made: Mutable<FluxEvent.Word> = { word, confidence }
+  if (start != null) made.start = start
+  if (end != null) made.end = end
+  return made
+}
 
 const meanConfidence = (words: ReadonlyArray<Word>): number | undefined =>
   words.length === 0 ? undefined : words.reduce((sum, word) => sum + word.confidence, 0) / words.length

@@ -10,7 +10,7 @@ import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection, Frame } from "../FluxTransport.ts"
-import { makeParser, type Signer } from "../internal/eventStream.ts"
+import { makeParser, type SignedFrame, type Signer } from "../internal/eventStream.ts"
 import { errorNames } from "../internal/http2Errors.ts"
 import { withListen, withSendNow } from "../internal/shortcuts.ts"
 import { bareError } from "./errors.ts"
@@ -160,13 +160,12 @@ export const make = (options: {
     })
 
   const isClear = (): boolean => writable() && stream.writableLength === 0
-  const seal = ({ bytes, dataType }: Frame): Buffer => {
-    // all that was written has left
-    if (stream.writableLength === 0) signer.recycle()
-    return signer.signPart(dataType, bytes, options.millis())
-  }
+  const seal = ({ bytes, dataType }: Frame): SignedFrame => signer.signPart(dataType, bytes, options.millis())
   /** One frame may be on its way: the next one waits for it. */
-  const sendNow = (frame: Frame): void => void stream.write(seal(frame))
+  const sendNow = (frame: Frame): void => {
+    const { bytes, left } = seal(frame)
+    stream.write(bytes, left)
+  }
   const send: FluxConnection["send"] = withSendNow((frame) =>
     Effect.suspend(() => {
       if (!writable()) return Effect.fail(gone())
@@ -174,7 +173,7 @@ export const make = (options: {
         sendNow(frame)
         return Effect.void
       }
-      const bytes = seal(frame)
+      const { bytes } = seal(frame)
       return write((done) => stream.write(bytes, done), () => !(stream.closed || stream.destroyed))
     }), { isClear, send: sendNow })
 
