@@ -93,7 +93,9 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     const frame = reader?.peek()
     return heldFrom !== undefined && place() >= heldFrom ? undefined : frame
   }
-  const hasFrame = (): boolean => hasOwn() || audioAhead() !== undefined
+  /** Most often there is nothing but audio. */
+  const isPlain = (): boolean => own.length === 0 && heldFrom === undefined
+  const hasFrame = (): boolean => isPlain() ? reader?.peek() !== undefined : hasOwn() || audioAhead() !== undefined
   const finished = (): boolean => stopped || (reader !== undefined && buffer.complete())
   const behindAll = (): number => (reader === undefined ? 0 : buffer.end())
   const placeOf = (sample: number): number => (reader === undefined ? 0 : buffer.placeOf(sample))
@@ -105,15 +107,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     ownBytes += sign * bytes.length
     if (dataType === "BINARY") ownAudio += sign * bytes.length
   }
-  const dequeue = (): Placed | undefined => {
-    const first = own[0]
-    if (first !== undefined && hasOwn()) {
-      own.shift()
-      count(first.frame, -1)
-      taken(first.frame)
-      return first.frame
-    }
-    if (audioAhead() === undefined) return undefined
+  const dequeueAudio = (): Placed | undefined => {
     let frame: Placed | undefined
     reader?.next(({ bytes, position }) => {
       frame = { dataType: "BINARY", bytes, position }
@@ -121,14 +115,25 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     })
     return frame
   }
+  const dequeue = (): Placed | undefined => {
+    if (isPlain()) return dequeueAudio()
+    const first = own[0]
+    if (first !== undefined && hasOwn()) {
+      own.shift()
+      count(first.frame, -1)
+      taken(first.frame)
+      return first.frame
+    }
+    return audioAhead() === undefined ? undefined : dequeueAudio()
+  }
 
   const dispatch = ({ isClear, send }: Express): void => {
     // a sender that finds room goes on within `dequeue`
     if (dispatching) return
     dispatching = true
-    while (hasFrame() && isClear()) {
+    while (isClear()) {
       const frame = dequeue()
-      if (frame === undefined) continue
+      if (frame === undefined) break
       send(frame)
       reader?.done()
     }

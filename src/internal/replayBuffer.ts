@@ -106,6 +106,7 @@ interface Place {
   index: number
   bytes: number
   inHand: AudioFrame | undefined
+  open: boolean
   readonly changed: () => void
 }
 
@@ -257,7 +258,7 @@ export const make = (options: {
   }
   const bytesOf = (frame: AudioFrame | undefined): number => frame?.bytes.length ?? 0
   const reader = (onChange: () => void, from?: number): Reader => {
-    const self: Place = { index: read, bytes: waiting, inHand: undefined, changed: onChange }
+    const self: Place = { index: read, bytes: waiting, inHand: undefined, open: true, changed: onChange }
     if (from !== undefined) {
       self.index = first
       while (self.index < endPlace()) {
@@ -272,9 +273,9 @@ export const make = (options: {
     const shown = (frame: AudioFrame | undefined): AudioFrame | undefined => frame === undefined ? undefined : since(frame, begin)
     readers.add(self)
     return {
-      next: (taken) => (readers.has(self) ? next(self, begin, taken) : undefined),
+      next: (taken) => (self.open ? next(self, begin, taken) : undefined),
       done: () => takeInHand(self, undefined),
-      peek: () => (readers.has(self) ? shown(settle(self)) : undefined),
+      peek: () => (self.open ? shown(settle(self)) : undefined),
       place: () => {
         settle(self)
         return self.index
@@ -292,6 +293,7 @@ export const make = (options: {
         return bytes
       },
       close: () => {
+        self.open = false
         readers.delete(self)
         if (self.inHand !== undefined) memory.abandon(self.inHand.bytes)
         forget()
