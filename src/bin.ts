@@ -1,6 +1,5 @@
-#!/usr/bin/env node
 /** The command `flux-stt`: puts its parts together. */
-import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliOutput from "effect/cli/CliOutput"
@@ -18,8 +17,8 @@ import { simulate } from "./cli/simulate.ts"
 import * as telemetry from "./cli/telemetry.ts"
 import { transcribe } from "./cli/transcribe.ts"
 
-const Package = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
-const { version } = Schema.decodeSync(Package)(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+const Package = Schema.Struct({ version: Schema.String })
+const { version } = Schema.decodeUnknownSync(Package)(createRequire(import.meta.url)("effect-flux-sagemaker/package.json"))
 
 Command.make("flux-stt").pipe(
   Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),

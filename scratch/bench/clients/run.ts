@@ -51,7 +51,7 @@ for (const plan of plans) {
   for (const problem of measured.problems) console.error(`  ${problem}`)
   runs.push(measured)
 }
-const command = fileURLToPath(new URL("../../../dist/bin.js", import.meta.url))
+const command = fileURLToPath(new URL("../../../dist/flux-stt.js", import.meta.url))
 const startup = wholeRun && existsSync(command) ? await measureStartup(command, 9) : undefined
 
 // --- what came of it
