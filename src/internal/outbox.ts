@@ -128,8 +128,6 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
   }
 
   const dispatch = ({ isClear, send }: Express): void => {
-    // a sender that finds room goes on within `dequeue`
-    if (dispatching) return
     dispatching = true
     while (isClear()) {
       const frame = dequeue()
@@ -144,6 +142,8 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
   const change = (anyAudio: boolean): Effect.Effect<void> =>
     Effect.callback<void>((resume) => {
       const mine = (): void => {
+        // a sender that finds room goes on within it
+        if (dispatching) return
         if (express !== undefined) dispatch(express)
         if (!(hasFrame() || (heldFrom === undefined && (finished() || (anyAudio && partial() > 0))))) return
         if (wake === mine) wake = undefined

@@ -225,13 +225,12 @@ export const make = (options: {
         resume(next)
       }
       const take = (): void => {
-        while (!resumed) {
-          const text = source.next()
-          if (text === undefined) break
+        if (resumed) return
+        for (let text = source.next(); text !== undefined; text = source.next()) {
           const heard = onText(text)
-          if (heard !== Effect.void) goOn(Effect.andThen(heard, hear))
+          if (heard !== Effect.void) return goOn(Effect.andThen(heard, hear))
         }
-        if (!resumed && source.isOver()) goOn(Effect.void)
+        if (source.isOver()) goOn(Effect.void)
       }
       const stop = source.listen(take)
       take()

@@ -357,3 +357,60 @@ describe("any interleaving", () => {
       }), { arbitrary: { runs: 300, size: 60, seed: "flux" } })
   }
 })
+
+describe("memory of frames", () => {
+  const taken = (reader: replayBuffers.Reader): Uint8Array => {
+    const got = reader.next(noop)
+    assert.isDefined(got)
+    return got?.bytes ?? new Uint8Array()
+  }
+  /** Many more frames come and go. */
+  const churn = (buffer: { readonly offer: (samples: number) => void }, reader: replayBuffers.Reader): ReadonlyArray<Uint8Array> =>
+    Array.from({ length: 30 }, () => {
+      buffer.offer(frame)
+      return taken(reader)
+    })
+
+  it.effect("is used again once a frame was sent, and nobody keeps it", () =>
+    Effect.gen(function*() {
+      const buffer = yield* make()
+      const reader = buffer.reader(noop, 0)
+      const all = churn(buffer, reader)
+      assert.isAtMost(new Set(all.map(({ buffer }) => buffer)).size, 3)
+    }))
+
+  it.effect("is left alone while the frame is in hand, although it is forgotten", () =>
+    Effect.gen(function*() {
+      const buffer = yield* make()
+      const [slow, fast] = [buffer.reader(noop, 0), buffer.reader(noop, 0)]
+      buffer.offer(frame)
+      const inHand = taken(slow)
+      taken(fast)
+      assert.strictEqual(buffer.goneTo(), frame)
+      churn(buffer, fast)
+      assert.deepStrictEqual(inHand, stamped(0, frame))
+    }))
+
+  it.effect("is left alone for ever where a reader was closed with the frame in hand", () =>
+    Effect.gen(function*() {
+      const buffer = yield* make({ keepLimit: 100 * frameBytes })
+      buffer.keep(0)
+      const [first, second] = [buffer.reader(noop, 0), buffer.reader(noop, 0)]
+      buffer.offer(frame)
+      const inHand = taken(first)
+      taken(second)
+      first.close()
+      buffer.keep(10 * frame)
+      churn(buffer, second)
+      assert.deepStrictEqual(inHand, stamped(0, frame))
+    }))
+
+  it.effect("is left alone while the frame is kept", () =>
+    Effect.gen(function*() {
+      const buffer = yield* make({ keepLimit: 100 * frameBytes })
+      buffer.keep(0)
+      const reader = buffer.reader(noop, 0)
+      churn(buffer, reader)
+      assert.lengthOf(rest(buffer.reader(noop, 0)), 30)
+    }))
+})
