@@ -85,7 +85,7 @@ export interface FluxConnection {
   /** Whole text messages, in order. Ends when the server ends the response cleanly; single consumer. */
   readonly messages: Stream.Stream<string, FluxError>
   /**
-   * Sends one message; completes when it has left this process, or is the only one that has not. Its bytes belong to the
+   * Sends one message; completes when it has left this process, or only few have not. Its bytes belong to the
    * caller again then, and may be written to. Call it from one fiber at a time.
    */
   readonly send: (frame: Frame) => Effect.Effect<void, FluxError>

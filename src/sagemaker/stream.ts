@@ -18,6 +18,11 @@ import { makeAssembler, maxMessageBytes } from "./messages.ts"
 
 /** Messages that may wait for the reader before the stream is paused. */
 const maxWaiting = 64
+/**
+ * Frames that may be on their way when another one is sent without waiting: as much as comes at once after this process has
+ * stood still for a moment, and no more, as a peer that does not read is felt so much later.
+ */
+const maxAhead = 3
 /** AWS allows 128 KiB of headers (protocol 5.7). */
 const maxFrameBytes = maxMessageBytes + 128 * 1024
 
@@ -159,9 +164,13 @@ export const make = (options: {
       dispatch(done)
     })
 
-  const isClear = (): boolean => writable() && stream.writableLength === 0
-  const seal = ({ bytes, dataType }: Frame): SignedFrame => signer.signPart(dataType, bytes, options.millis())
-  /** One frame may be on its way: the next one waits for it. */
+  let lastBytes = 0
+  const isClear = (): boolean => writable() && stream.writableLength <= maxAhead * lastBytes
+  const seal = ({ bytes, dataType }: Frame): SignedFrame => {
+    const signed = signer.signPart(dataType, bytes, options.millis())
+    lastBytes = signed.bytes.length
+    return signed
+  }
   const sendNow = (frame: Frame): void => {
     const { bytes, left } = seal(frame)
     stream.write(bytes, left)
