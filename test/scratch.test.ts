@@ -37,6 +37,11 @@ describe("README", () => {
     }
   })
 
+  it("shows the figures that the benchmark wrote", () => {
+    const [, path = "", shown = ""] = /<!-- (scratch\/bench\/results\/\S+) -->\n((?:\|.*\n|\n(?=\|))+)/.exec(readme) ?? []
+    assert.strictEqual(shown, read(path))
+  })
+
   it("shows a script that is one", () => {
     const shown = [...readme.matchAll(/```json\n([^]*?)```/g)].map(([, text = ""]) => text)
     assert.isAtLeast(shown.length, 1)

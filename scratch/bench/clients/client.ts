@@ -6,6 +6,8 @@ export interface Caller {
   readonly connected: () => void
   /** A turn has ended at these seconds of the audio. */
   readonly endOfTurn: (seconds: number) => void
+  /** So many seconds of silence were sent that nobody offered. */
+  readonly injected: (seconds: number) => void
 }
 
 /** A call under way. */

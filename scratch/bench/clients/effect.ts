@@ -36,6 +36,7 @@ const calls = <R>(
   const hear = (event: FluxEvent): void => {
     if (event.type === "Connected") caller.connected()
     else if (event.type === "EndOfTurn") caller.endOfTurn(event.audioEnd)
+    if (event.type === "EndOfTurn" || event.type === "Disconnected") caller.injected(event.usage.injectedSeconds)
   }
   let opened: Open | undefined
   const over = runtime.runPromise(Effect.scoped(Effect.gen(function*() {

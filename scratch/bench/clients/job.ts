@@ -35,7 +35,7 @@ export const Outcome = Schema.Struct({
   /** How late the timers of the load were. */
   loopDelayP99: Schema.Number,
   connections: Schema.Int,
-  /** Bytes of audio that all streams sent. */
+  /** Bytes of audio that all streams sent, silence of the clients' own included. */
   audioBytes: Schema.Number,
   errors: Schema.Int,
   /** The first ones. */

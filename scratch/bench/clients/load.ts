@@ -23,6 +23,7 @@ const client = await (await clients[job.client]())(job)
 
 const voice = new Uint8Array(Int16Array.from({ length: frameSamples }, (_, at) => 8000 * Math.sin(at / 5)).buffer)
 const silence = new Uint8Array(voice.length)
+const sampleRate = 16_000
 /** Three seconds of a voice, then one and a half of silence: a turn. No two calls take turns together. */
 const period = 56
 const voiced = 37
@@ -37,6 +38,8 @@ const late: Array<number> = []
 const connects: Array<number> = []
 let measuring = false
 let turns = 0
+/** Silence of the clients' own, seconds. */
+let injected = 0
 
 /** After a second collection: what has a finalizer survives the first. */
 const memory = async (): Promise<number> => {
@@ -62,6 +65,9 @@ for (let at = 0; at < streams; at++) {
     connected: () => {
       connects.push(performance.now() - opened)
       connected.resolve()
+    },
+    injected: (seconds) => {
+      injected += seconds
     },
     endOfTurn: (end) => {
       turns++
@@ -138,7 +144,7 @@ const outcome: Outcome = {
   heapPerStream,
   loopDelayP99: percentile(late, 0.99),
   connections,
-  audioBytes: chunks * voice.length * streams,
+  audioBytes: chunks * voice.length * streams + Math.round(injected * sampleRate) * 2,
   errors: problems.length,
   problems: problems.slice(0, 5)
 }

@@ -5,8 +5,9 @@
  * node scratch/bench/clients/run.ts [--streams 50,400] [--clients transcriber,session,sdk,raw,idle] [--seconds 10]
  *   [--warm-up 5] [--repeats 3] [--tls] [--full] [--out DIR] [--profile DIR]
  *
- * Without any of them: 50 and 400 streams, three times, then 1,000 of `Transcriber`, and the start of the command; writes
- * `clients.json` and `growth.svg` into DIR. With `--full` once each: 1, 50, 200, 400, 1,000 and 2,000 streams, and TLS.
+ * Without any of them: 50 and 400 streams, three times, then 1,000 of `Transcriber`, and the start of the command; some ten
+ * minutes. Writes `clients.json`, with every run, and `clients.md` into DIR. With `--full` once each: 1, 50, 200, 400, 1,000
+ * and 2,000 streams, and TLS; writes `full.json`, `full.md` and `growth.svg`.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
@@ -14,6 +15,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { growth } from "./chart.ts"
 import { type Name, names } from "./job.ts"
+import { figureTable, targetTable } from "./markdown.ts"
 import { type Measured, measure, type Plan } from "./measure.ts"
 import { measureStartup } from "./startup.ts"
 import { type Summary, summarize, targets } from "./summary.ts"
@@ -84,5 +86,6 @@ const machine = { cpu: cpus()[0]?.model, cores: availableParallelism(), node: pr
 mkdirSync(values.out, { recursive: true })
 const write = (name: string, text: string): void => writeFileSync(`${values.out}/${name}`, text)
 write(values.full ? "full.json" : "clients.json", `${JSON.stringify({ machine, ...common, repeats, startup, targets: reached, summaries, runs }, undefined, 1)}\n`)
-write(values.full ? "growth-full.svg" : "growth.svg", growth(summaries))
+if (values.full) write("growth.svg", growth(summaries))
+write(values.full ? "full.md" : "clients.md", `${[figureTable(summaries), ...(reached.length === 0 ? [] : [targetTable(reached)])].join("\n\n")}\n`)
 console.log(`${JSON.stringify(machine)}; more in ${values.out}`)
