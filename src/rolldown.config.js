@@ -34,7 +34,7 @@ export default {
   output: {
     dir: "dist/command",
     format: "esm",
-    legalComments: "none",
+    comments: { legal: false },
     // names stay: they are in stack traces
     minify: { mangle: false, compress: true, codegen: { removeWhitespace: true } }
   }
