@@ -27,7 +27,7 @@ export const growth = (summaries: ReadonlyArray<Summary>): string => {
     legend: { top: 10 },
     grid: { left: 60, right: 30, top: 60, bottom: 50 },
     xAxis: { type: "log", name: "real-time streams in one process", nameLocation: "middle", nameGap: 30 },
-    yAxis: { type: "log", name: "CPU, ms per stream-second", min: 0.1 },
+    yAxis: { type: "log", name: "CPU, ms per stream-second", nameLocation: "middle", nameGap: 40, min: 0.1 },
     series
   })
   const svg = chart.renderToSVGString()
