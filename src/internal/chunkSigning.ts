@@ -15,6 +15,7 @@ import {
   writeMessage,
   writePrelude
 } from "./eventEncoding.ts"
+import * as spares from "./spares.ts"
 
 /** What a chunk's signing key is made of. */
 export interface SigningKeyOf {
@@ -35,14 +36,17 @@ const stampOf = (millis: number): string =>
     onSome: (date) => DateTime.formatIso(date).replaceAll(/[-:]|\.\d+/g, "")
   })
 
-const scopeOf = (of: SigningKeyOf, stamp: string): string => [stamp.slice(0, 8), of.region, of.service, "aws4_request"].join("/")
-const derivedKey = (of: SigningKeyOf, stamp: string): Uint8Array =>
-  scopeOf(of, stamp).split("/").reduce<Uint8Array>((key, part) => hmac(key, part), new TextEncoder().encode(`AWS4${of.secretAccessKey}`))
+/** A key as bytes, and its scope. */
+const derive = (of: SigningKeyOf, stamp: string): { readonly key: Uint8Array; readonly scope: string } => {
+  const parts = [stamp.slice(0, 8), of.region, of.service, "aws4_request"]
+  const key = parts.reduce<Uint8Array>((key, part) => hmac(key, part), new TextEncoder().encode(`AWS4${of.secretAccessKey}`))
+  return { key, scope: parts.join("/") }
+}
 
 /** The SigV4 signing key and the credential scope of the UTC day of `millis`. */
 export const signingKey = (of: SigningKeyOf, millis: number): { readonly key: SigningKey; readonly scope: string } => {
-  const stamp = stampOf(millis)
-  return { key: crypto.createSecretKey(derivedKey(of, stamp)), scope: scopeOf(of, stamp) }
+  const { key, scope } = derive(of, stampOf(millis))
+  return { key: crypto.createSecretKey(key), scope }
 }
 
 const dateHeader = encodeHeaders([[":date", { type: "timestamp", value: 0 }]])
@@ -110,8 +114,8 @@ export const signingKeys = (of: SigningKeyOf): SigningKeys => {
   let moment: Moment | undefined
   const dayOf = (stamp: string): DayKey => {
     if (moment?.day.scope.startsWith(stamp.slice(0, 8)) === true) return moment.day
-    const key = derivedKey(of, stamp)
-    return { scope: scopeOf(of, stamp), inner: padded(key, 0x36), outer: padded(key, 0x5c) }
+    const { key, scope } = derive(of, stamp)
+    return { scope, inner: padded(key, 0x36), outer: padded(key, 0x5c) }
   }
   return {
     at: (millis) => {
@@ -200,18 +204,16 @@ interface AudioFrame extends OuterFrame {
 
 const audioHeaders = wholeHeaders.BINARY
 const payloadAt = preludeBytes + audioHeaders.length
-/** Frames that have left, by the length of their payload: the last one is the one that is still in the processor's cache. */
-const spares = new Map<number, Array<AudioFrame>>()
-const maxSpares = 256
+const spare = spares.make<AudioFrame>()
 
-const makeAudioFrame = (payloadBytes: number, spare: Array<AudioFrame>): AudioFrame => {
+const makeAudioFrame = (payloadBytes: number): AudioFrame => {
   const frame = makeFrame(payloadAt + payloadBytes + 4)
   const { inner, whole } = frame
   writePrelude(viewOf(inner), inner, audioHeaders.length)
   inner.set(audioHeaders, preludeBytes)
   const left = (error?: Error | null): void => {
     // one that failed may still be on its way
-    if (error == null && spare.length < maxSpares) spare.push(made)
+    if (error == null) spare.give(payloadBytes, made)
   }
   const made: AudioFrame = {
     ...frame,
@@ -221,18 +223,9 @@ const makeAudioFrame = (payloadBytes: number, spare: Array<AudioFrame>): AudioFr
   }
   return made
 }
-const takeAudioFrame = (payloadBytes: number): AudioFrame => {
-  let spare = spares.get(payloadBytes)
-  if (spare === undefined) {
-    spare = []
-    // lengths are few: whole frames, and what is left at the end of something
-    if (spares.size < maxSpares) spares.set(payloadBytes, spare)
-  }
-  return spare.pop() ?? makeAudioFrame(payloadBytes, spare)
-}
 const nothing = (): void => undefined
 
-/** A signer that goes on from `seed`, the hex signature of the request. */
+/** A signer that goes on from `seed`, the hex signature of the request. A new UTC day brings a new key and scope. */
 export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
   let prior = seed
   let moment: Moment | undefined
@@ -266,7 +259,7 @@ export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
         writeMessage(frame.inner, headers, bytes)
         return { bytes: seal(frame, millis), left: nothing }
       }
-      const frame = takeAudioFrame(bytes.length)
+      const frame = spare.take(bytes.length) ?? makeAudioFrame(bytes.length)
       frame.payload.set(bytes)
       frame.view.setUint32(innerAt + frame.unsealed.length, crc32(frame.unsealed))
       seal(frame, millis)

@@ -46,6 +46,7 @@ export const make = (options: {
   const done = (): void => {
     since = undefined
   }
+  const over = Effect.sync(done)
 
   const count = ({ bytes, position }: Placed): void => {
     const samples = bytes.length / sampleBytes
@@ -65,7 +66,7 @@ export const make = (options: {
     since = sentAt
     if (frame.dataType === "BINARY") count(frame)
   }
-  const send: Writer["send"] = (to, frame) => Effect.ensuring(to.send(frame), Effect.sync(done))
+  const send: Writer["send"] = (to, frame) => Effect.ensuring(to.send(frame), over)
 
   return {
     begin,

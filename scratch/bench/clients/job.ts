@@ -42,6 +42,3 @@ export const Outcome = Schema.Struct({
   problems: Schema.Array(Schema.String)
 })
 export type Outcome = typeof Outcome.Type
-
-/** A client: the measured time begins or ends, or everything is over. */
-export const FromClient = Schema.Union([Schema.Literals(["begin", "end"]), Outcome])

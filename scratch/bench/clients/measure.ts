@@ -1,8 +1,6 @@
 /** One client measured once, each side in a process of its own. */
-import * as Schema from "effect/Schema"
-import { start, startServer } from "../support/processes.ts"
-import type { Usage } from "../support/questions.ts"
-import { FromClient, type Job, type Name, type Outcome } from "./job.ts"
+import { runLoad, startServer } from "../support/processes.ts"
+import { type Job, type Name, Outcome } from "./job.ts"
 
 /** What is measured. */
 export interface Plan {
@@ -36,19 +34,14 @@ export const measure = async ({ client, profile, seconds, streams, tls, warmUpSe
     ...(server.certificate === undefined ? {} : { ca: server.certificate })
   }
   const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]
-  const child = start("clients/load.ts", [JSON.stringify(job)], ["--expose-gc", ...profiling])
-  const tooLong = setTimeout(() => child.kill("SIGKILL"), (warmUpSeconds + seconds + reserveSeconds) * 1000)
-  const usages: Array<Promise<Usage>> = []
-  const outcome = await new Promise<Outcome>((resolve) => {
-    child.on("message", (message) => {
-      const said = Schema.decodeUnknownSync(FromClient)(message)
-      if (said === "begin" || said === "end") usages.push(server.usage())
-      else resolve(said)
-    })
-    child.on("exit", () => resolve(stopped))
+  const { after, before, outcome = stopped } = await runLoad({
+    server,
+    file: "clients/load.ts",
+    job,
+    outcome: Outcome,
+    execArgv: ["--expose-gc", ...profiling],
+    boundSeconds: warmUpSeconds + seconds + reserveSeconds
   })
-  clearTimeout(tooLong)
-  const [before, after] = await Promise.all(usages)
   const heard = await server.records()
   server.stop()
   const problems = [...outcome.problems]

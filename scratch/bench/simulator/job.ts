@@ -30,6 +30,3 @@ export const Outcome = Schema.Struct({
   lateP99: Schema.Finite
 })
 export type Outcome = typeof Outcome.Type
-
-/** The load generator: the measured time begins or ends, or everything is over. */
-export const FromLoad = Schema.Union([Schema.Literals(["begin", "end"]), Outcome])

@@ -6,11 +6,9 @@
  * node scratch/bench/simulator/run.ts [--sessions 400,50] [--seconds 20] [--repeats 3] [--warm-up 3] [--per-connection 1] [--profile DIR]
  */
 import { parseArgs } from "node:util"
-import * as Schema from "effect/Schema"
-import { percentile } from "../support/percentile.ts"
-import { start, startServer } from "../support/processes.ts"
-import type { Usage } from "../support/questions.ts"
-import { FromLoad, type Job, type Outcome } from "./job.ts"
+import { median as medianOf } from "../support/percentile.ts"
+import { runLoad, startServer } from "../support/processes.ts"
+import { type Job, Outcome } from "./job.ts"
 
 const { values } = parseArgs({
   options: {
@@ -38,27 +36,15 @@ const run = async (kind: "simulator" | "bare", sessions: number, answerBytes?: n
   const execArgv = values.profile !== undefined && kind === "simulator" ? ["--cpu-prof", `--cpu-prof-dir=${values.profile}`] : []
   const server = await startServer([kind, String(answerBytes)], execArgv)
   const job: Job = { url: server.url, sessions, perConnection, warmUpSeconds, seconds, ...(answerBytes === undefined ? {} : { answerBytes }) }
-  const load = start("simulator/load.ts", [JSON.stringify(job)])
-  const readLoad = Schema.decodeUnknownSync(FromLoad)
-  const measured: Array<Promise<Usage>> = []
-  const outcome = await new Promise<Outcome>((resolve, reject) => {
-    load.on("message", (message) => {
-      const said = readLoad(message)
-      if (said === "begin" || said === "end") measured.push(server.usage())
-      else resolve(said)
-    })
-    load.on("exit", (code) => reject(new Error(`the load generator stopped with status ${code}`)))
-  })
-  const [before, after] = await Promise.all(measured)
+  const { after, before, outcome } = await runLoad({ server, file: "simulator/load.ts", job, outcome: Outcome })
   server.stop()
-  if (before === undefined || after === undefined) throw new Error("nothing was measured")
+  if (outcome === undefined || before === undefined || after === undefined) throw new Error("the load generator stopped before it was done")
   const cpu = after.cpu - before.cpu
   const millis = after.now - before.now
   return { ...outcome, cpu: cpu / sessions / (millis / 1000), load: cpu / millis, rssBytes: after.rssBytes }
 }
 
-const median = (runs: ReadonlyArray<Run>, of: (run: Run) => number): number =>
-  percentile(runs.map(of), 0.5)
+const median = (runs: ReadonlyArray<Run>, of: (run: Run) => number): number => medianOf(runs.map(of))
 const round = (value: number, digits = 2): number => Number(value.toFixed(digits))
 
 const rows: Array<Record<string, string | number>> = []
