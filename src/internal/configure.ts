@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as FluxError from "../FluxError.ts"
 import type * as FluxMessage from "../FluxMessage.ts"
 import { baseLanguages, fluxEotThreshold, fluxEotTimeoutMs, type Settings } from "./settings.ts"
+import type { Duty } from "./watch.ts"
 
 /** Settings that Configure can change. */
 export const keys = ["eotThreshold", "eagerEotThreshold", "eotTimeoutMs", "keyterm", "languageHints", "numerals"] as const
@@ -53,8 +54,8 @@ export interface Configurator {
   readonly onFailure: (answer: FluxMessage.ConfigureFailure) => void
   /** The session is over: everybody who waits fails with this. */
   readonly stop: (error: FluxError.FluxError) => void
-  /** Watches over the answer; never completes. A supervised fiber of the session. */
-  readonly run: Effect.Effect<never>
+  /** Gives up an answer that does not come. A duty of the session's watch. */
+  readonly look: Duty<never>
 }
 
 type Waiter = Deferred.Deferred<void, FluxError.FluxError>
@@ -77,6 +78,8 @@ export const make = (options: {
   readonly now: () => number
   /** Bound on Flux's answer, ms. */
   readonly timeout: () => number
+  /** There is something to give up so soon. */
+  readonly dueIn: (millis: number) => void
   /** Sends a Configure, before any audio that waits, and tells when it is handed over. */
   readonly send: (change: FluxMessage.Configure, handedOver: () => void) => void
   readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
@@ -95,7 +98,6 @@ export const make = (options: {
   let missed = false
   let started = false
   let stopped: FluxError.FluxError | undefined
-  let wake: (() => void) | undefined
 
   const settle = (waiters: ReadonlyArray<Waiter>, exit: Exit.Exit<void, FluxError.FluxError>): void => {
     for (const waiter of waiters) Deferred.doneUnsafe(waiter, exit)
@@ -114,8 +116,9 @@ export const make = (options: {
     const out: InFlight = { keys: open, active: wanted, waiters, deadline: undefined }
     inFlight = out
     options.send(messageOf(open, wanted), () => {
-      out.deadline = now() + options.timeout()
-      wake?.()
+      const timeout = options.timeout()
+      out.deadline = now() + timeout
+      options.dueIn(timeout)
     })
   }
 
@@ -142,29 +145,14 @@ export const make = (options: {
     if (waiting.length > 0) next()
   }
 
-  /** Suspends until another one is handed over. */
-  const another = (out: InFlight | undefined): Effect.Effect<void> =>
-    Effect.callback((resume) => {
-      wake = () => {
-        if (inFlight?.deadline === undefined || inFlight === out) return
-        wake = undefined
-        resume(Effect.void)
-      }
-      // it may be by now
-      wake()
-      return Effect.sync(() => {
-        wake = undefined
-      })
-    })
-  const run = Effect.forever(Effect.suspend(() => {
+  const look: Configurator["look"] = () => {
     const out = inFlight
-    if (out?.deadline === undefined) return another(undefined)
+    if (out?.deadline === undefined) return Number.POSITIVE_INFINITY
     const left = out.deadline - now()
-    // the next one may have a shorter bound
-    if (left > 0) return Effect.timeoutOption(another(out), left)
+    if (left > 0) return left
     giveUp(out)
-    return Effect.void
-  }))
+    return look()
+  }
 
   return {
     wanted: () => wanted,
@@ -227,7 +215,7 @@ export const make = (options: {
       inFlight = undefined
       waiting = []
     },
-    run
+    look
   }
 }
 

@@ -1,13 +1,12 @@
 /**
  * One sample of silence outside a turn, ten seconds after whatever was sent last: without it Flux, or something on the
- * way to it, takes the session for dead (protocol 3.4). A supervised fiber of the session.
+ * way to it, takes the session for dead (protocol 3.4). A duty of the session's watch.
  */
-import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import type { Duty } from "./watch.ts"
 
 /** What keep-alive looks at, and what it does. Times in ms. */
 export interface KeepAliveOptions {
-  readonly clock: Clock.Clock
+  readonly now: () => number
   readonly interval: () => number
   /** When something was last sent. */
   readonly sentAt: () => number
@@ -17,11 +16,17 @@ export interface KeepAliveOptions {
   readonly send: () => void
 }
 
-/** The fiber; never completes. */
-export const run = (options: KeepAliveOptions): Effect.Effect<never> =>
-  Effect.forever(Effect.suspend(() => {
-    const left = options.sentAt() + options.interval() - options.clock.currentTimeMillisUnsafe()
-    if (left > 0) return Effect.sleep(left)
+/** A new one. */
+export const make = (options: KeepAliveOptions): Duty<never> => {
+  /** When there was something else to send. */
+  let busyAt = Number.NEGATIVE_INFINITY
+  return () => {
+    const now = options.now()
+    const interval = options.interval()
+    const left = Math.max(options.sentAt(), busyAt) + interval - now
+    if (left > 0) return left
     if (options.idle()) options.send()
-    return Effect.sleep(options.interval())
-  }))
+    busyAt = now
+    return interval
+  }
+}

@@ -33,6 +33,7 @@ import type * as signals from "./signals.ts"
 import * as stalls from "./stall.ts"
 import * as telemetry from "./telemetry.ts"
 import * as timelines from "./timeline.ts"
+import * as watches from "./watch.ts"
 import * as watchdogs from "./watchdog.ts"
 import * as writers from "./writer.ts"
 
@@ -77,6 +78,7 @@ export const make = (options: {
   const oneSample: Frame = { dataType: "BINARY", bytes: silence.bytes.subarray(0, Audio.bytesPerSample(format.encoding)) }
   const closeStream: Frame = { dataType: "UTF8", bytes: FluxMessage.closeStream }
 
+  const accepted = Deferred.makeUnsafe<FluxConnection>()
   const connected = Deferred.makeUnsafe<void>()
   const ended = Deferred.makeUnsafe<void, FluxError.FluxError>()
   const now = (): number => clock.currentTimeMillisUnsafe()
@@ -89,6 +91,8 @@ export const make = (options: {
   let tells = false
   let retired = false
   let acceptedAt: number | undefined
+  /** It was not accepted, or not Connected, in time. */
+  let tooLate: FluxError.FluxError | undefined
   /** When the session came to where it is: opening, accepted, ready; ms. */
   let stageBegan = now()
 
@@ -106,7 +110,11 @@ export const make = (options: {
   const timeline = timelines.make(format.sampleRate, () => begin)
   const progress = progresses.make()
   const meter = meters.make(context)
-  const report = (): void => meter.report(outbox.bytes(), timeline.usage())
+  let reportedAt = now()
+  const report = (): void => {
+    reportedAt = now()
+    meter.report(outbox.bytes(), timeline.usage())
+  }
   const source = events.from({
     session: options.session,
     settings: () => changes.settings(),
@@ -152,6 +160,7 @@ export const make = (options: {
     capabilities: transport.capabilities,
     now,
     failure: (reason) => failure(discreet.reason(reason)),
+    dueIn: (millis) => watch.dueIn(millis),
     configure: (change, told) => {
       const frame: Frame = { dataType: "UTF8", bytes: FluxMessage.configure(change) }
       handedOver.set(frame, told)
@@ -207,15 +216,6 @@ export const make = (options: {
     onNoTurn: () => endTurn.ended(),
     onConfigured: (answer) => answer.type === "ConfigureSuccess" ? changes.onSuccess(answer) : changes.onFailure(answer)
   })
-  /** What waits is of interest just when nothing comes in. */
-  const reporting: Effect.Effect<never> = Effect.forever(Effect.andThen(Effect.sleep(reportInterval), Effect.sync(() => {
-    report()
-    // a turn of another session, which this one has had every chance to hear
-    const until = progress.carriedUntil()
-    const reserve = (eotTimeoutMs() + watchdogReserveMillis) / 1000
-    if (until !== undefined && timeline.end(timeline.seconds()) > until + reserve) capped()
-  })))
-
   /** What is to be done beyond hearing, as little has, is done before the next one is heard. */
   const hearNow = (source: Listen): Effect.Effect<void, FluxError.FluxError> => {
     const hear: Effect.Effect<void, FluxError.FluxError> = Effect.callback((resume) => {
@@ -310,7 +310,10 @@ export const make = (options: {
   })
 
   const writeAll = Effect.fnUntraced(function*(to: FluxConnection) {
-    yield* Deferred.await(connected)
+    yield* inSpan(
+      telemetry.spanNames.connectConnected,
+      Effect.andThen(Effect.annotateCurrentSpan("flux.request_id", to.requestId), Deferred.await(connected))
+    )
     sendNow = sendNowOf(to.send)
     yield* writeAudio(to)
     status = "finishing"
@@ -345,20 +348,22 @@ export const make = (options: {
     if (tells) options.onCapped()
   }
   const watchdog = watchdogs.make({
-    clock,
+    now,
     patience: () => audio.isMuted() ? 0 : Math.max(2 * audio.lastChunkMillis(), millis("watchdogMinTimeout")),
     cap: () => eotTimeoutMs() + watchdogReserveMillis,
     offeredAt: audio.offeredAt,
     // a turn that is being ended gets its silence from there
     idle: () => idle() && !outbox.isHeld(),
     silence: () => outbox.inject(silence),
-    capped
+    capped,
+    dueIn: (millis) => watch.dueIn(millis)
   })
   const stall = stalls.make({
-    clock,
+    now,
     timeout: () => millis("stallTimeout"),
     // what comes after CloseStream has a bound of its own
-    expecting: () => !closeSent && (progress.turnOpen() || progress.tellsOfIdleAudio())
+    expecting: () => !closeSent && (progress.turnOpen() || progress.tellsOfIdleAudio()),
+    stalled: () => failure(new FluxError.Stalled({ seconds: millis("stallTimeout") / 1000 }))
   })
   const endTurn = endTurns.make({
     outbox,
@@ -375,58 +380,88 @@ export const make = (options: {
     sessionEnd: Deferred.await(ended)
   })
 
-  /** Connected within its bound; then the fibers that watch over a session that is up. None of them completes well. */
-  const watch: Effect.Effect<never, FluxError.FluxError> = Effect.suspend(() => {
-    const timeout = changes.settings().connectedTimeout
-    const seconds = Duration.toSeconds(timeout)
-    return Deferred.await(connected).pipe(
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () => Effect.fail(failure(new FluxError.ConnectTimeout({ stage: "connected", seconds })))
-      }),
-      Effect.withSpan(telemetry.spanNames.connectConnected, { attributes: { "flux.request_id": connection?.requestId } }),
-      Effect.andThen(Effect.suspend(() =>
-        firstOf<never, FluxError.FluxError, never>([
-          watchdog.run,
-          keepAlive.run({
-            clock,
-            interval: () => millis("keepAliveInterval"),
-            sentAt: () => Math.max(writer.sentAt(), stageBegan),
-            idle: () => status === "ready" && !progress.turnOpen() && idle(),
-            send: () => outbox.inject(oneSample)
-          }),
-          Effect.andThen(stall.run, Effect.suspend(() =>
-            Effect.fail(failure(new FluxError.Stalled({ seconds: millis("stallTimeout") / 1000 }))))),
-          changes.run
-        ], changes.settings().disconnectTimeout)
-      ))
-    )
+  /** Accepted, and Connected, each within its bound. */
+  const connecting: watches.Duty<FluxError.FluxError> = () => {
+    if (status !== "opening" && status !== "accepted") return Number.POSITIVE_INFINITY
+    const { connectedTimeout, openTimeout } = changes.settings()
+    const bound = status === "opening" ? openTimeout : connectedTimeout
+    const left = stageBegan + Duration.toMillis(bound) - now()
+    if (left > 0) return left
+    tooLate = failure(new FluxError.ConnectTimeout({ stage: status === "opening" ? "open" : "connected", seconds: Duration.toSeconds(bound) }))
+    return tooLate
+  }
+  const sendKeepAlive = keepAlive.make({
+    now,
+    interval: () => millis("keepAliveInterval"),
+    sentAt: () => Math.max(writer.sentAt(), stageBegan),
+    idle: () => status === "ready" && !progress.turnOpen() && idle(),
+    send: () => outbox.inject(oneSample)
   })
+  let lookedAt = now()
+  /** Once in a while. */
+  const reporting: watches.Duty<never> = () => {
+    const left = lookedAt + reportInterval - now()
+    if (left > 0) return left
+    lookedAt = now()
+    // what waits is of interest just when nothing comes in
+    if (lookedAt >= reportedAt + reportInterval) report()
+    // a turn of another session, which this one has had every chance to hear
+    const until = progress.carriedUntil()
+    const reserve = (eotTimeoutMs() + watchdogReserveMillis) / 1000
+    if (until !== undefined && timeline.end(timeline.seconds()) > until + reserve) capped()
+    return reportInterval
+  }
+  const onceConnected = <E>(duty: watches.Duty<E>): watches.Duty<E> => () =>
+    status === "opening" || status === "accepted" ? Number.POSITIVE_INFINITY : duty()
+  const watch: watches.Watch<FluxError.FluxError> = watches.make<FluxError.FluxError>(now, [
+    connecting,
+    onceConnected(watchdog.look),
+    onceConnected(sendKeepAlive),
+    onceConnected(stall.look),
+    onceConnected(changes.look),
+    writer.deadline,
+    reporting
+  ])
 
   // --- the life of the session
 
-  const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    stageBegan = now()
-    const { disconnectTimeout, openTimeout } = changes.settings()
-    const opening = transport.open(FluxSettings.query(options.settings)).pipe(Scope.provide(scope), Effect.mapError(atThisStage))
-    const tooLate = new FluxError.ConnectTimeout({ stage: "open", seconds: Duration.toSeconds(openTimeout) })
-    const opened = yield* firstOf(
-      [opening, Effect.delay(Effect.suspend(() => Effect.fail(failure(tooLate))), openTimeout), reporting],
-      disconnectTimeout
-    ).pipe(
-      Effect.tap(({ requestId }) => Effect.annotateCurrentSpan("flux.request_id", requestId)),
-      Effect.withSpan(telemetry.spanNames.connectOpen)
-    )
-    connection = opened
+  /** Ends as the step does, but for what the watch has made of it. */
+  const inSpan = <A>(name: string, step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
+    Effect.flatMap(Effect.makeSpan(name), (span) =>
+      step.pipe(
+        Effect.withParentSpan(span),
+        Effect.onExit((exit) => Effect.sync(() =>
+          span.end(clock.currentTimeNanosUnsafe(), tooLate === undefined ? exit : Exit.fail(tooLate))))
+      ))
+  const onAccepted = (to: FluxConnection): void => {
+    connection = to
     status = "accepted"
     acceptedAt = now()
-    telemetry.connect.open.updateUnsafe((now() - stageBegan) / 1000, context)
-    stageBegan = now()
-    return yield* firstOf<Ending, FluxError.FluxError, never>(
-      [read(opened), write(opened), watch, writer.deadline, reporting],
-      disconnectTimeout
+    telemetry.connect.open.updateUnsafe((acceptedAt - stageBegan) / 1000, context)
+    stageBegan = acceptedAt
+    watch.dueIn(millis("connectedTimeout"))
+    Deferred.doneUnsafe(accepted, Exit.succeed(to))
+  }
+  const open = (scope: Scope.Scope): Effect.Effect<FluxConnection, FluxError.FluxError> =>
+    inSpan(
+      telemetry.spanNames.connectOpen,
+      transport.open(FluxSettings.query(options.settings)).pipe(
+        Scope.provide(scope),
+        Effect.mapError(atThisStage),
+        Effect.tap(({ requestId }) => Effect.annotateCurrentSpan("flux.request_id", requestId))
+      )
     )
-  })
+  const live = (scope: Scope.Scope): Effect.Effect<Ending, FluxError.FluxError> => {
+    stageBegan = now()
+    const reading = Effect.flatMap(open(scope), (to) => {
+      onAccepted(to)
+      return read(to)
+    })
+    return firstOf<Ending, FluxError.FluxError, never>(
+      [watch.run, Effect.flatMap(Deferred.await(accepted), write), reading],
+      changes.settings().disconnectTimeout
+    )
+  }
 
   /** From here on nothing is read. Each step has its bound, so this ends whatever the peer does. */
   const close = Effect.fnUntraced(function*(exit: Exit.Exit<Ending, FluxError.FluxError>, scope: Scope.Closeable) {

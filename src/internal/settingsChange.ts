@@ -7,6 +7,7 @@ import * as FluxError from "../FluxError.ts"
 import type * as FluxMessage from "../FluxMessage.ts"
 import * as configure from "./configure.ts"
 import { check, type Limits, type Settings } from "./settings.ts"
+import type { Duty } from "./watch.ts"
 
 /** Settings that are durations. */
 export type DurationSetting = {
@@ -42,8 +43,8 @@ export interface SettingsChange {
   readonly onSuccess: (answer: FluxMessage.ConfigureSuccess) => void
   readonly onFailure: (answer: FluxMessage.ConfigureFailure) => void
   readonly stop: (error: FluxError.FluxError) => void
-  /** A supervised fiber of the session; never completes. */
-  readonly run: Effect.Effect<never>
+  /** A duty of the session's watch. */
+  readonly look: Duty<never>
 }
 
 /** Settings that need another session: any would do, or one of an endpoint that takes Configure as well. */
@@ -71,6 +72,8 @@ export const make = (options: {
   readonly capabilities: Limits & { readonly configure: boolean }
   readonly now: () => number
   readonly failure: (reason: FluxError.Reason) => FluxError.FluxError
+  /** The watch has something to do so soon. */
+  readonly dueIn: (millis: number) => void
   /** Sends a Configure, and tells when it is handed over. */
   readonly configure: (change: FluxMessage.Configure, handedOver: () => void) => void
   readonly tell: (news: News) => void
@@ -86,6 +89,7 @@ export const make = (options: {
     check: (active) => check(withActive(settings, active), capabilities),
     now: options.now,
     timeout: () => Duration.toMillis(settings.configureTimeout),
+    dueIn: options.dueIn,
     send: options.configure,
     failure,
     told: {
@@ -139,7 +143,7 @@ export const make = (options: {
     onSuccess: configurator.onSuccess,
     onFailure: configurator.onFailure,
     stop: configurator.stop,
-    run: configurator.run
+    look: configurator.look
   }
 }
 

@@ -1,15 +1,13 @@
 /**
  * Silence for an open turn whose audio has stopped: Flux's clock is the audio itself, so without it a turn would never
- * end (protocol 4.5). A supervised fiber of the session; sends in real time, up to a cap.
+ * end (protocol 4.5). A duty of the session's watch; sends in real time, up to a cap.
  */
-import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import { frameMillis } from "../Audio.ts"
+import type { Duty } from "./watch.ts"
 
 /** What the watchdog looks at, and what it does. Times in ms. */
 export interface WatchdogOptions {
-  readonly clock: Clock.Clock
+  readonly now: () => number
   /** How long nothing may be offered before silence is sent. */
   readonly patience: () => number
   /** Most silence to send in one gap. */
@@ -22,6 +20,8 @@ export interface WatchdogOptions {
   readonly silence: () => void
   /** The cap is reached. */
   readonly capped: () => void
+  /** There may be something to do so soon. */
+  readonly dueIn: (millis: number) => void
 }
 
 /** See the module. */
@@ -30,50 +30,52 @@ export interface Watchdog {
   readonly turnOpen: (open: boolean) => void
   /** Tell it that its patience is another now. */
   readonly changed: () => void
-  /** The fiber; never completes. */
-  readonly run: Effect.Effect<never>
+  readonly look: Duty<never>
 }
 
 /** A new watchdog, for a session without an open turn. */
 export const make = (options: WatchdogOptions): Watchdog => {
-  const { clock } = options
-  const open = Latch.makeUnsafe(false)
+  const { now } = options
+  let open = false
   let gap = -1
   let injected = 0
-  let wake: (() => void) | undefined
-  const change = Effect.callback<void>((resume) => {
-    wake = () => resume(Effect.void)
-    return Effect.sync(() => {
-      wake = undefined
-    })
-  })
+  /** A frame of silence lasts as long as it does, and so does what is under way. */
+  let notBefore = Number.NEGATIVE_INFINITY
 
-  const step = Effect.suspend(() => {
-    const now = clock.currentTimeMillisUnsafe()
-    const offeredAt = options.offeredAt()
-    if (offeredAt !== gap) {
-      gap = offeredAt
-      injected = 0
-    }
-    const left = offeredAt + options.patience() - now
-    if (left > 0) return Effect.timeoutOption(change, left)
-    if (!options.idle()) return Effect.sleep(frameMillis)
-    if (injected + frameMillis > options.cap()) {
-      open.closeUnsafe()
-      options.capped()
-      return Effect.void
-    }
-    injected += frameMillis
-    options.silence()
-    return Effect.sleep(frameMillis)
-  })
+  const left = (): number => Math.max(options.offeredAt() + options.patience(), notBefore) - now()
+  const changed = (): void => {
+    if (open) options.dueIn(Math.max(0, left()))
+  }
+  /** No turn that opens has anything to do before, most often. */
+  const whileClosed = (): number => options.patience() || Number.POSITIVE_INFINITY
 
   return {
     turnOpen: (isOpen) => {
-      if (isOpen) open.openUnsafe()
-      else open.closeUnsafe()
+      const wasOpen = open
+      open = isOpen
+      if (!wasOpen) changed()
     },
-    changed: () => wake?.(),
-    run: Effect.forever(Effect.andThen(open.await, step))
+    changed,
+    look: () => {
+      if (!open) return whileClosed()
+      const offeredAt = options.offeredAt()
+      if (offeredAt !== gap) {
+        gap = offeredAt
+        injected = 0
+      }
+      const wait = left()
+      if (wait > 0) return wait
+      if (options.idle()) {
+        if (injected + frameMillis > options.cap()) {
+          open = false
+          options.capped()
+          return whileClosed()
+        }
+        injected += frameMillis
+        options.silence()
+      }
+      notBefore = now() + frameMillis
+      return frameMillis
+    }
   }
 }

@@ -4,6 +4,7 @@ import * as Audio from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
 import type { Frame, Placed } from "./outbox.ts"
 import type { Timeline } from "./timeline.ts"
+import type { Duty } from "./watch.ts"
 
 /** Where frames go. */
 export interface Destination {
@@ -24,8 +25,8 @@ export interface Writer {
   readonly busy: () => boolean
   /** When the last frame was sent, ms; the making of the writer at first. */
   readonly sentAt: () => number
-  /** Fails when a frame has been under way for too long; never completes. A supervised fiber of the session. */
-  readonly deadline: Effect.Effect<never, FluxError>
+  /** Fails when a frame has been under way for too long. A duty of the session's watch. */
+  readonly deadline: Duty<FluxError>
 }
 
 /** A new writer. Audio counts as sent from the moment it is handed over: Flux may tell of it at once. */
@@ -55,11 +56,11 @@ export const make = (options: {
     options.onAudio(samples / format.sampleRate)
   }
 
-  const deadline: Effect.Effect<never, FluxError> = Effect.suspend(() => {
+  const deadline: Writer["deadline"] = () => {
     const timeout = options.timeout()
     const left = since === undefined ? timeout : since + timeout - now()
-    return left > 0 ? Effect.andThen(Effect.sleep(left), deadline) : Effect.fail(options.timedOut(timeout))
-  })
+    return left > 0 ? left : options.timedOut(timeout)
+  }
 
   const begin: Writer["begin"] = (frame) => {
     sentAt = now()

@@ -1,6 +1,5 @@
 /** The three levels of a call's settings, over the real settings of a session whose Flux is played by hand. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -15,6 +14,7 @@ import { type Capabilities, profiles } from "../../src/FluxTransport.ts"
 import * as callSettings from "../../src/internal/callSettings.ts"
 import * as settingsChanges from "../../src/internal/settingsChange.ts"
 import { fork } from "../support/session.ts"
+import { watched } from "../support/watched.ts"
 
 const hosted = profiles["hosted-2026-09"]
 const success = (thresholds: FluxMessage.Thresholds = {}, keyterms: ReadonlyArray<string> = []): FluxMessage.ConfigureSuccess => ({
@@ -31,24 +31,23 @@ const make = Effect.fnUntraced(function*(
   own: FluxSettings.SettingsPatch = {},
   { capabilities = hosted, defaults = {} }: { readonly capabilities?: Capabilities; readonly defaults?: FluxSettings.SettingsPatch } = {}
 ) {
-  const clock = yield* Clock.Clock
   const service = yield* FluxSettings.make(defaults)
   const base = yield* service.get
   const sent: Array<FluxMessage.Configure> = []
   const told: Array<string> = []
-  const changes = settingsChanges.make({
+  const { part: changes } = yield* watched((now, dueIn) => settingsChanges.make({
     initial: Result.getOrThrow(FluxSettings.resolve(base, own, capabilities)),
     capabilities,
-    now: () => clock.currentTimeMillisUnsafe(),
+    now,
+    dueIn,
     failure: (reason) => FluxError.make(reason, "streaming"),
     configure: (change, handedOver) => {
       sent.push(change)
       handedOver()
     },
     tell: (news) => void told.push(news.type === "Notice" ? news.code : `${news.type} ${news.settings.join()}`)
-  })
+  }), ({ look }) => look)
   changes.start()
-  yield* fork(changes.run)
   const call = callSettings.make({
     session: {
       change: (next) => Effect.as(changes.change(next), "configured" as const),

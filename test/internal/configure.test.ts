@@ -1,30 +1,31 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
-import * as Clock from "effect/Clock"
 import * as FluxError from "../../src/FluxError.ts"
 import type * as FluxMessage from "../../src/FluxMessage.ts"
 import * as configure from "../../src/internal/configure.ts"
 import { check, defaults } from "../../src/internal/settings.ts"
 import * as configuration from "../../src/simulator/model/configuration.ts"
 import * as Profile from "../../src/simulator/Profile.ts"
+import { watched } from "../support/watched.ts"
 
 const hosted = Profile.profiles["hosted-2026-09"]
 const initial = configure.activeOf({ ...defaults, model: "flux-general-multi" })
 
 /** One configurator, what it sent, and what it told. */
 const make = Effect.fnUntraced(function*(onSend: (change: FluxMessage.Configure) => void = () => {}, timeout = () => 5000, handOver = (told: () => void): void => told()) {
-  const clock = yield* Clock.Clock
   const sent: Array<FluxMessage.Configure> = []
   const told: Array<string> = []
-  const configurator = configure.make({
+  const { part: configurator } = yield* watched((now, dueIn) => configure.make({
     initial,
     check: (active) => check({ ...defaults, model: "flux-general-multi", ...active }, hosted.limits),
-    now: () => clock.currentTimeMillisUnsafe(),
+    now,
+    dueIn,
     timeout,
     send: (change, told) => {
       sent.push(change)
@@ -37,8 +38,7 @@ const make = Effect.fnUntraced(function*(onSend: (change: FluxMessage.Configure)
       rejected: (keys, { code, description }) => void told.push(`rejected ${keys.join()}${code === undefined ? "" : ` ${code}`}${description === undefined ? "" : `: ${description}`}`),
       unanswered: (keys) => void told.push(`unanswered ${keys.join()}`)
     }
-  })
-  yield* Effect.forkChild(configurator.run, { startImmediately: true })
+  }), ({ look }) => look)
   const ask = (change: Partial<configure.Active>) =>
     Effect.forkChild(Effect.exit(configurator.want({ ...configurator.wanted(), ...change })), { startImmediately: true })
   return { configurator, sent, told, ask }

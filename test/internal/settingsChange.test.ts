@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,27 +11,27 @@ import { type Capabilities, profiles } from "../../src/FluxTransport.ts"
 import type { Settings } from "../../src/internal/settings.ts"
 import * as settingsChanges from "../../src/internal/settingsChange.ts"
 import { fork, settingsOf } from "../support/session.ts"
+import { watched } from "../support/watched.ts"
 
 const multi = settingsOf({ model: "flux-general-multi" })
 
 /** One session's settings, what was sent to Flux, and what was told. */
 const make = Effect.fnUntraced(function*(initial: Settings = multi, capabilities: Capabilities = profiles["hosted-2026-09"]) {
-  const clock = yield* Clock.Clock
   const sent: Array<FluxMessage.Configure> = []
   const told: Array<settingsChanges.News> = []
-  const changes = settingsChanges.make({
+  const { part: changes } = yield* watched((now, dueIn) => settingsChanges.make({
     initial,
     capabilities,
-    now: () => clock.currentTimeMillisUnsafe(),
+    now,
+    dueIn,
     failure: (reason) => FluxError.make(reason, "streaming"),
     configure: (change, handedOver) => {
       sent.push(change)
       handedOver()
     },
     tell: (news) => void told.push(news)
-  })
+  }), ({ look }) => look)
   changes.start()
-  yield* fork(changes.run)
   const to = (settings: Settings) => fork(Effect.exit(changes.change(() => Result.succeed(settings))))
   const update = (patch: Partial<Settings>) => to({ ...changes.settings(), ...patch })
   return { changes, sent, told, to, update }

@@ -1,6 +1,5 @@
-/** Watchdog, keep-alive, stall and the writer's bound: the fibers that watch over a session, each for itself. */
+/** The fiber that watches over a session, and its duties, each for itself: watchdog, keep-alive, stall, the writer's bound. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,24 +13,78 @@ import * as watchdogs from "../../src/internal/watchdog.ts"
 import * as writers from "../../src/internal/writer.ts"
 import { fork } from "../support/session.ts"
 import { pcm16 } from "../support/sound.ts"
+import { watched } from "../support/watched.ts"
+
+describe("watch", () => {
+  it.effect("looks after each duty when it is due, in one fiber, and sooner where something happens", () =>
+    Effect.gen(function*() {
+      const looked: Array<number> = []
+      const state = { next: 1000 }
+      const { now, part: { dueIn } } = yield* watched((now, dueIn) => ({ dueIn, now }), ({ now }) => () => {
+        looked.push(now())
+        return state.next
+      })
+      yield* TestClock.adjust(2500)
+      assert.deepStrictEqual(looked, [0, 1000, 2000])
+      // later than it is to look anyway
+      dueIn(600)
+      dueIn(500)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(looked.length, 3)
+      state.next = 100
+      dueIn(499)
+      yield* TestClock.adjust(200)
+      assert.deepStrictEqual(looked.slice(3), [2500, 2600, 2700])
+      state.next = Number.POSITIVE_INFINITY
+      yield* TestClock.adjust(100_000)
+      assert.deepStrictEqual(looked.slice(6), [2800])
+      dueIn(0)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(looked.at(-1), now())
+      assert.strictEqual(looked.length, 8)
+    }))
+
+  it.effect("does not miss what happens while it looks", () =>
+    Effect.gen(function*() {
+      const looked: Array<number> = []
+      const state = { happens: true }
+      yield* watched((now, dueIn) => ({ dueIn, now }), ({ dueIn, now }) => () => {
+        looked.push(now())
+        if (state.happens) dueIn(10)
+        // what has happened changes what is due
+        const due = state.happens ? 5000 : 10
+        state.happens = false
+        return due
+      })
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(looked, [0, 0, 10])
+    }))
+
+  it.effect("fails as a duty does", () =>
+    Effect.gen(function*() {
+      const { fiber } = yield* watched((now) => now, (now) => () => now() < 300 ? 150 : { reason: "over" })
+      yield* TestClock.adjust(299)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* Effect.flip(Fiber.join(fiber)), { reason: "over" })
+    }))
+})
 
 describe("watchdog", () => {
   const make = Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const now = (): number => clock.currentTimeMillisUnsafe()
     const state = { patience: 500, cap: 10_000, offeredAt: 0, idle: true }
     const silence: Array<number> = []
     const capped: Array<number> = []
-    const watchdog = watchdogs.make({
-      clock,
+    const { now, part: watchdog } = yield* watched((now, dueIn) => watchdogs.make({
+      now,
+      dueIn,
       patience: () => state.patience,
       cap: () => state.cap,
       offeredAt: () => state.offeredAt,
       idle: () => state.idle,
       silence: () => void silence.push(now()),
       capped: () => void capped.push(now())
-    })
-    yield* fork(watchdog.run)
+    }), ({ look }) => look)
     const offer = (): void => {
       state.offeredAt = now()
     }
@@ -123,12 +176,10 @@ describe("watchdog", () => {
 describe("keepAlive", () => {
   it.effect("is sent an interval after whatever was sent last, and never into what is under way", () =>
     Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      const now = (): number => clock.currentTimeMillisUnsafe()
       const state = { sentAt: 0, interval: 10_000, idle: true }
       const sent: Array<number> = []
-      yield* fork(keepAlive.run({
-        clock,
+      yield* watched((now) => keepAlive.make({
+        now,
         interval: () => state.interval,
         sentAt: () => state.sentAt,
         idle: () => state.idle,
@@ -136,7 +187,7 @@ describe("keepAlive", () => {
           sent.push(now())
           state.sentAt = now()
         }
-      }))
+      }), (duty) => duty)
       yield* TestClock.adjust(7000)
       state.sentAt = 7000
       yield* TestClock.adjust(9999)
@@ -161,10 +212,13 @@ describe("keepAlive", () => {
 
 describe("stall", () => {
   const make = Effect.gen(function*() {
-    const clock = yield* Clock.Clock
     const state = { timeout: 10_000, expecting: true }
-    const stall = stalls.make({ clock, timeout: () => state.timeout, expecting: () => state.expecting })
-    const fiber = yield* fork(stall.run)
+    const { fiber, part: stall } = yield* watched((now) => stalls.make({
+      now,
+      timeout: () => state.timeout,
+      expecting: () => state.expecting,
+      stalled: () => new Error("stalled")
+    }), ({ look }) => look)
     return { stalled: () => fiber.pollUnsafe() !== undefined, stall, state }
   })
 
@@ -239,19 +293,18 @@ describe("stall", () => {
 
 describe("writer", () => {
   const make = Effect.gen(function*() {
-    const clock = yield* Clock.Clock
     const timeline = timelines.make(pcm16.sampleRate)
     const heard: Array<number> = []
     const state = { timeout: 5000 }
-    const writer = writers.make({
+    const { fiber, part: writer } = yield* watched((now) => writers.make({
       format: pcm16,
       timeline,
-      now: () => clock.currentTimeMillisUnsafe(),
+      now,
       timeout: () => state.timeout,
       timedOut: (millis) => FluxError.make(new FluxError.SendTimeout({ seconds: millis / 1000 }), "streaming"),
       onAudio: (seconds) => void heard.push(seconds)
-    })
-    return { heard, state, timeline, writer }
+    }), ({ deadline }) => deadline)
+    return { deadline: fiber, heard, state, timeline, writer }
   })
   const audio = (bytes: number, position?: number): Placed => ({
     dataType: "BINARY",
@@ -298,8 +351,7 @@ describe("writer", () => {
 
   it.effect("gives each frame its bound, to the millisecond, however many there were before", () =>
     Effect.gen(function*() {
-      const { state, writer } = yield* make
-      const deadline = yield* fork(writer.deadline)
+      const { deadline, state, writer } = yield* make
       yield* TestClock.adjust(3210)
       for (let i = 0; i < 5; i++) {
         const fiber = yield* fork(writer.write(takes(4999), audio(2)))
