@@ -60,19 +60,24 @@ export const frames: {
 } = dual(2, <E, R>(audio: Stream.Stream<Uint8Array, E, R>, format: Format): Stream.Stream<Uint8Array, E, R> =>
   Stream.suspend(() => {
     const framer = makeFramer(format)
+    const framesOf = (cut: (take: (frame: Uint8Array) => void) => void): Array<Uint8Array> => {
+      const whole: Array<Uint8Array> = []
+      cut((frame) => void whole.push(frame))
+      return whole
+    }
     return Stream.concat(
-      Stream.flattenIterable(Stream.map(audio, framer.push)),
-      Stream.suspend(() => Stream.fromIterable(framer.flush()))
+      Stream.flattenIterable(Stream.map(audio, (chunk) => framesOf((take) => framer.push(chunk, take)))),
+      Stream.suspend(() => Stream.fromIterable(framesOf(framer.flush)))
     )
   })
 )
 
 /** Cuts bytes into frames of 80 ms. What it gives back is its own: the caller may reuse the chunk at once. */
 export interface Framer {
-  /** Whole frames completed by this chunk. */
-  readonly push: (chunk: Uint8Array) => Array<Uint8Array>
-  /** What is left, in whole samples; empty afterwards. */
-  readonly flush: () => Array<Uint8Array>
+  /** Adds a chunk; `take` gets each whole frame that it completes. */
+  readonly push: (chunk: Uint8Array, take: (frame: Uint8Array) => void) => void
+  /** `take` gets what is left, in whole samples, where there is any. */
+  readonly flush: (take: (frame: Uint8Array) => void) => void
   /** Forgets what is left. */
   readonly clear: () => void
   /** Bytes waiting for their frame to fill. */
@@ -87,30 +92,29 @@ export const makeFramer = (format: Format, allocate: (bytes: number) => Uint8Arr
   let frame: Uint8Array | undefined
   let filled = 0
   return {
-    push: (chunk) => {
-      const out: Array<Uint8Array> = []
+    push: (chunk, take) => {
       let at = 0
       while (at < chunk.length) {
-        const take = Math.min(size - filled, chunk.length - at)
+        const fits = Math.min(size - filled, chunk.length - at)
         frame ??= allocate(size)
-        frame.set(take === chunk.length ? chunk : chunk.subarray(at, at + take), filled)
-        filled += take
-        at += take
+        frame.set(fits === chunk.length ? chunk : chunk.subarray(at, at + fits), filled)
+        filled += fits
+        at += fits
         if (filled === size) {
-          out.push(frame)
+          const whole = frame
           frame = undefined
           filled = 0
+          take(whole)
         }
       }
-      return out
     },
-    flush: () => {
+    flush: (take) => {
       const whole = filled - (filled % sampleBytes)
-      if (whole === 0 || frame === undefined) return []
+      if (whole === 0 || frame === undefined) return
       const out = frame.slice(0, whole)
       frame.copyWithin(0, whole, filled)
       filled -= whole
-      return [out]
+      take(out)
     },
     clear: () => {
       filled = 0

@@ -90,16 +90,19 @@ describe("Audio", () => {
         let taken = 0
         chunks.forEach((chunk, index) => {
           given += chunk.length
-          const frames = [...framer.push(chunk), ...index === flushAt ? framer.flush() : []]
-          for (const frame of frames) taken += frame.length
-          out.push(...frames)
+          const take = (frame: Uint8Array): void => {
+            taken += frame.length
+            out.push(frame)
+          }
+          framer.push(chunk, take)
+          if (index === flushAt) framer.flush(take)
           assert.strictEqual(framer.pending(), given - taken)
           if (index === flushAt) assert.isAtMost(framer.pending(), 1)
         })
-        out.push(...framer.flush())
+        framer.flush((frame) => void out.push(frame))
         const input = join(chunks)
         assert.deepStrictEqual(join(out), input.subarray(0, input.length - (input.length % 2)))
-        assert.deepStrictEqual(framer.flush(), [])
+        framer.flush(() => assert.fail("nothing is left"))
       },
       { arbitrary: { runs: 100, seed: "audio" } }
     )
@@ -107,10 +110,13 @@ describe("Audio", () => {
     it("keeps nothing of the caller's chunk", () => {
       const framer = Audio.makeFramer(linear16)
       const chunk = new Uint8Array(2560).fill(1)
-      const frames = framer.push(chunk)
-      framer.push(chunk.subarray(0, 4))
+      const frames: Array<Uint8Array> = []
+      const take = (frame: Uint8Array): void => void frames.push(frame)
+      framer.push(chunk, take)
+      framer.push(chunk.subarray(0, 4), take)
       chunk.fill(2)
-      assert.deepStrictEqual([...frames, ...framer.flush()], [new Uint8Array(2560).fill(1), new Uint8Array(4).fill(1)])
+      framer.flush(take)
+      assert.deepStrictEqual(frames, [new Uint8Array(2560).fill(1), new Uint8Array(4).fill(1)])
     })
   })
 

@@ -92,8 +92,8 @@ export interface SigningKeys {
 }
 
 interface Moment {
-  readonly stamp: string
   readonly day: DayKey
+  readonly sign: Hmac
 }
 
 interface DayKey {
@@ -122,7 +122,8 @@ export const signingKeys = (of: SigningKeyOf): SigningKeys => {
       const now = Math.floor(millis / 1000)
       if (moment === undefined || now !== second) {
         const stamp = stampOf(millis)
-        moment = { stamp, day: dayOf(stamp) }
+        const day = dayOf(stamp)
+        moment = { day, sign: makeHmac(day, stamp) }
         second = now
       }
       return moment
@@ -135,8 +136,10 @@ type Hmac = (prior: string, date: string, payload: string) => string
 
 const hexBytes = 64
 
-/** In memory that is used again, by two hashes of one call each: a third of what an `Hmac` object takes. */
-const makeHmac = ({ day: { inner, outer, scope }, stamp }: Moment): Hmac => {
+/**
+ * In memory that all streams use, one after another, by two hashes of one call each: a third of what an `Hmac` object takes.
+ */
+const makeHmac = ({ inner, outer, scope }: DayKey, stamp: string): Hmac => {
   const head = `AWS4-HMAC-SHA256-PAYLOAD\n${stamp}\n${scope}\n`
   const priorAt = blockBytes + head.length
   const dateAt = priorAt + hexBytes + 1
@@ -153,6 +156,13 @@ const makeHmac = ({ day: { inner, outer, scope }, stamp }: Moment): Hmac => {
     digest.write(crypto.hash("sha256", text), blockBytes, "hex")
     return crypto.hash("sha256", digest)
   }
+}
+
+let dated: { readonly millis: number; readonly hash: string } | undefined
+/** Many streams send in the same millisecond. */
+const dateHash = (millis: number, date: Uint8Array): string => {
+  if (dated?.millis !== millis) dated = { millis, hash: crypto.hash("sha256", date) }
+  return dated.hash
 }
 
 /** Signs the frames of one stream, in the order of the calls. What a call returns must be sent, and in that order. */
@@ -228,20 +238,11 @@ const nothing = (): void => undefined
 /** A signer that goes on from `seed`, the hex signature of the request. A new UTC day brings a new key and scope. */
 export const makeSigner = (keys: SigningKeys, seed: string): Signer => {
   let prior = seed
-  let moment: Moment | undefined
-  let hmac: Hmac | undefined
-
-  const hmacAt = (millis: number): Hmac => {
-    const now = keys.at(millis)
-    if (hmac === undefined || now !== moment) hmac = makeHmac(now)
-    moment = now
-    return hmac
-  }
 
   /** Dates, signs and seals a frame whose inner message is in place. */
   const seal = ({ date, inner, sealed, view, whole }: OuterFrame, millis: number): Buffer => {
     writeInt64(view, dateValueAt, millis)
-    prior = hmacAt(millis)(prior, crypto.hash("sha256", date), crypto.hash("sha256", inner))
+    prior = keys.at(millis).sign(prior, dateHash(millis, date), crypto.hash("sha256", inner))
     whole.write(prior, signatureAt, "hex")
     view.setUint32(sealed.length, crc32(sealed))
     return whole

@@ -15,12 +15,16 @@ const spare = spares.make<Uint8Array>()
 
 /** For frames of one size; others are not used again. */
 export const make = (size: number): FrameMemory => {
-  const abandoned = new WeakSet<Uint8Array>()
+  /** Most often there is none. */
+  let abandoned: WeakSet<Uint8Array> | undefined
   return {
     allocate: (bytes) => (bytes === size ? spare.take(size) : undefined) ?? new Uint8Array(bytes),
     release: (bytes) => {
-      if (bytes.length === size && !abandoned.has(bytes)) spare.give(size, bytes)
+      if (bytes.length === size && abandoned?.has(bytes) !== true) spare.give(size, bytes)
     },
-    abandon: (bytes) => void abandoned.add(bytes)
+    abandon: (bytes) => {
+      abandoned ??= new WeakSet()
+      abandoned.add(bytes)
+    }
   }
 }

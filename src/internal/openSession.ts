@@ -9,6 +9,7 @@ import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxTransport } from "../FluxTransport.ts"
 import { make, type Survival } from "./conversation.ts"
 import * as events from "./events.ts"
+import * as telemetry from "./telemetry.ts"
 import type { Finish, OpenedConversation, Session } from "./sessionShape.ts"
 
 /** An open session. It works by itself as long as its Scope. */
@@ -36,7 +37,7 @@ export const openSession = Effect.fnUntraced(function*(
 ): Effect.fn.Return<FluxSession & Pick<OpenedConversation, "change" | "reject">, FluxError.FluxError, Scope.Scope> {
   const checked = yield* Effect.fromResult(FluxSettings.resolve(settings, {}, transport.capabilities))
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
+  const context = telemetry.metricContext(yield* Effect.context<never>())
   const told = yield* events.make({ id, raw, model: checked.model })
   const { run, scopeClosing, ...session } = make({
     transport,

@@ -107,14 +107,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
     ownBytes += sign * bytes.length
     if (dataType === "BINARY") ownAudio += sign * bytes.length
   }
-  const dequeueAudio = (): Placed | undefined => {
-    let frame: Placed | undefined
-    reader?.next(({ bytes, position }) => {
-      frame = { dataType: "BINARY", bytes, position }
-      taken(frame)
-    })
-    return frame
-  }
+  const dequeueAudio = (): Placed | undefined => reader?.next(taken)
   const dequeue = (): Placed | undefined => {
     if (isPlain()) return dequeueAudio()
     const first = own[0]

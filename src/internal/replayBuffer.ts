@@ -12,6 +12,7 @@ import * as frameMemory from "./frameMemory.ts"
 
 /** A frame of audio, with the place in the conversation of its first sample. */
 export interface AudioFrame {
+  readonly dataType: "BINARY"
   readonly bytes: Uint8Array
   readonly position: number
   /** When it was complete, ms on the Clock. */
@@ -150,7 +151,7 @@ export const make = (options: {
   let waiting = 0
   let keepFrom = Number.POSITIVE_INFINITY
   let goneTo = 0
-  const readers = new Set<Place>()
+  let readers: ReadonlyArray<Place> = []
   /** Bytes that were offered, in conversation order; what the framer holds are the last of them. */
   let offset = 0
   let dropped: Array<Range> = []
@@ -211,17 +212,13 @@ export const make = (options: {
       base = first
     }
   }
-  /** Frames that the framer has completed; the first one begins at a byte of the conversation. */
-  const enqueue = (all: ReadonlyArray<Uint8Array>, from: number): void => {
-    if (all.length === 0) return
-    const at = clock.currentTimeMillisUnsafe()
-    let begin = from
-    for (const bytes of all) {
-      frames.push({ bytes, position: begin / sampleBytes, at })
-      waiting += bytes.length
-      for (const reader of readers) reader.bytes += bytes.length
-      begin += bytes.length
-    }
+  /** The byte of the conversation with which the next frame of the framer begins. */
+  let begin = 0
+  const enqueue = (bytes: Uint8Array): void => {
+    frames.push({ dataType: "BINARY", bytes, position: begin / sampleBytes, at: clock.currentTimeMillisUnsafe() })
+    waiting += bytes.length
+    for (const reader of readers) reader.bytes += bytes.length
+    begin += bytes.length
   }
   /** Moves a reader over what was dropped; the frame it comes to. */
   const settle = (reader: Place): AudioFrame | undefined => {
@@ -271,7 +268,7 @@ export const make = (options: {
     }
     const begin = from ?? 0
     const shown = (frame: AudioFrame | undefined): AudioFrame | undefined => frame === undefined ? undefined : since(frame, begin)
-    readers.add(self)
+    readers = [...readers, self]
     return {
       next: (taken) => (self.open ? next(self, begin, taken) : undefined),
       done: () => takeInHand(self, undefined),
@@ -294,7 +291,7 @@ export const make = (options: {
       },
       close: () => {
         self.open = false
-        readers.delete(self)
+        readers = readers.filter((other) => other !== self)
         if (self.inHand !== undefined) memory.abandon(self.inHand.bytes)
         forget()
       }
@@ -308,18 +305,18 @@ export const make = (options: {
   }
   /** Lets go of what is less than a frame. */
   const flush = (): void => {
-    const from = offset - framer.pending()
-    enqueue(framer.flush(), from)
+    begin = offset - framer.pending()
+    framer.flush(enqueue)
   }
   const put = (pcm: Uint8Array): void => {
     // the second half of a sample whose first half was not sent
     const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
-    const from = offset - framer.pending() + orphan
+    const before = frames.length
     const partialBefore = partial()
+    begin = offset - framer.pending() + orphan
     offset += pcm.length
-    const frames = framer.push(orphan === 0 ? pcm : pcm.subarray(orphan))
-    if (frames.length > 0 || partialBefore === 0) partialSince = clock.currentTimeMillisUnsafe()
-    enqueue(frames, from)
+    framer.push(orphan === 0 ? pcm : pcm.subarray(orphan), enqueue)
+    if (frames.length > before || partialBefore === 0) partialSince = clock.currentTimeMillisUnsafe()
     changed()
   }
   /** Audio that is not sent, and moves time on all the same: what follows does not follow on what is here. */

@@ -28,6 +28,25 @@ export const spanNames = {
 } as const
 
 /**
+ * Of a context no more than metrics look at. One that all conversations share, where they share that, is at hand in the
+ * processor's cache.
+ */
+export const metricContext = (of: Context.Context<never>): Context.Context<never> => {
+  const registry = Context.get(of, Metric.MetricRegistry)
+  const attributes = Context.get(of, Metric.CurrentMetricAttributes)
+  const known = contexts.get(registry)
+  if (known !== undefined && Context.get(known, Metric.CurrentMetricAttributes) === attributes) return known
+  const made = Context.empty().pipe(
+    Context.add(Metric.MetricRegistry, registry),
+    Context.add(Metric.CurrentMetricAttributes, attributes)
+  )
+  contexts.set(registry, made)
+  return made
+}
+/** The latest one of each registry. */
+const contexts = new WeakMap<object, Context.Context<never>>()
+
+/**
  * Whether transcripts may stand in spans (`flux.transcript` of a turn). Default false: words are in no log, span or
  * error.
  */
@@ -51,16 +70,14 @@ export const sessionsOpen = Metric.gauge(metricNames.sessionsOpen, {
   attributes: { unit: "{session}" }
 })
 
-const connectDuration = Metric.histogram(metricNames.connectDuration, {
-  description: "Time from opening to the response headers (stage open), and from there to Flux's Connected (stage connected)",
-  boundaries: seconds,
-  attributes: { unit: "s" }
-})
+const connectDuration = (stage: string): Metric.Histogram<number> =>
+  Metric.histogram(metricNames.connectDuration, {
+    description: "Time from opening to the response headers (stage open), and from there to Flux's Connected (stage connected)",
+    boundaries: seconds,
+    attributes: { unit: "s", stage }
+  })
 /** By stage. */
-export const connect = {
-  open: Metric.withAttributes(connectDuration, { stage: "open" }),
-  connected: Metric.withAttributes(connectDuration, { stage: "connected" })
-}
+export const connect = { open: connectDuration("open"), connected: connectDuration("connected") }
 
 /** Receipt of an EndOfTurn minus the time its last audio was sent. */
 export const turnLatency = Metric.histogram(metricNames.turnLatency, {
@@ -69,22 +86,17 @@ export const turnLatency = Metric.histogram(metricNames.turnLatency, {
   attributes: { unit: "s" }
 })
 
-const audioSeconds = Metric.counter(metricNames.audioSeconds, {
-  description: "Audio sent; injected is silence of this client",
-  incremental: true,
-  attributes: { unit: "s" }
-})
+const audioSeconds = (injected: string): Metric.Counter<number> =>
+  Metric.counter(metricNames.audioSeconds, {
+    description: "Audio sent; injected is silence of this client",
+    incremental: true,
+    attributes: { unit: "s", injected }
+  })
 /** By who made it. */
-export const audio = {
-  offered: Metric.withAttributes(audioSeconds, { injected: "false" }),
-  injected: Metric.withAttributes(audioSeconds, { injected: "true" })
-}
+export const audio = { offered: audioSeconds("false"), injected: audioSeconds("true") }
 
-const messages = Metric.counter(metricNames.messages, {
-  description: "Messages of Flux",
-  incremental: true,
-  attributes: { unit: "{message}" }
-})
+const messages = (type: string): Metric.Counter<number> =>
+  Metric.counter(metricNames.messages, { description: "Messages of Flux", incremental: true, attributes: { unit: "{message}", type } })
 /** By type, and a TurnInfo by its event; what is not known counts as one. */
 export const message = Object.fromEntries(
   [
@@ -100,7 +112,7 @@ export const message = Object.fromEntries(
     "Error",
     "Unrecognized",
     "Unreadable"
-  ].map((type) => [type, Metric.withAttributes(messages, { type })])
+  ].map((type) => [type, messages(type)])
 )
 
 /** Audio that waits to be sent, of all sessions. */

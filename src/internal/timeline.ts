@@ -50,13 +50,15 @@ const tolerance = 0.001
 /** Most that is remembered where a server never tells how far it is: some hours of stops and starts; 80 s of frames. */
 const maxSegments = 8192
 const maxSends = 1024
+const minForgotten = 64
 
 /** A new timeline. `sampleRate` in Hz; `begin` is the sample of the conversation that a session begins with. */
 export const make = (sampleRate: number, begin: () => number = () => 0): Timeline => {
   let segments: Array<Segment> = []
-  /** Ends of what was sent, and when that was: two lists of one length. */
+  /** Ends of what was sent, and when that was: two lists of one length, of which the first so many do not count any more. */
   let sentTo: Array<number> = []
   let sentTimes: Array<number> = []
+  let gone = 0
   /** Up to here it is not known any more. */
   let forgotten = 0
   let samples = 0
@@ -74,12 +76,21 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     if (segments.length > maxSegments) segments = segments.slice(maxSegments / 2)
     sentTo.push(samples)
     sentTimes.push(now)
-    if (sentTo.length > maxSends) forgetSends(maxSends / 2)
+    if (sentTo.length - gone > maxSends) forgetSends(gone + maxSends / 2)
   }
-  const forgetSends = (count: number): void => {
-    forgotten = sentTo[count - 1] ?? forgotten
-    sentTo = sentTo.slice(count)
-    sentTimes = sentTimes.slice(count)
+  const forgetSends = (before: number): void => {
+    forgotten = sentTo[before - 1] ?? forgotten
+    gone = before
+    // not for a few of them each time
+    if (gone < minForgotten || gone * 2 < sentTo.length) return
+    sentTo = sentTo.slice(gone)
+    sentTimes = sentTimes.slice(gone)
+    gone = 0
+  }
+  /** The first that ends at a sample or after it; -1 where none does. */
+  const sendAt = (sample: number): number => {
+    for (let at = gone; at < sentTo.length; at++) if ((sentTo[at] ?? 0) >= sample) return at
+    return -1
   }
 
   /** The first segment that ends after a sample, else the last one. */
@@ -130,13 +141,14 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     },
     sentAt: (seconds) => {
       const sample = (seconds - tolerance) * sampleRate
-      const at = sample > forgotten || forgotten === 0 ? sentTo.findIndex((to) => to >= sample) : -1
+      const at = sample > forgotten || forgotten === 0 ? sendAt(sample) : -1
       return at < 0 ? undefined : sentTimes[at]
     },
     forget: (start, told) => {
-      const gone = sentTo.findIndex((to) => to >= (told - tolerance) * sampleRate)
-      if (gone > 0) forgetSends(gone)
-      const first = segments.findIndex(({ to }) => to >= (start - tolerance) * sampleRate)
+      const keep = sendAt((told - tolerance) * sampleRate)
+      if (keep > gone) forgetSends(keep)
+      // most often there is but one
+      const first = segments.length < 2 ? 0 : segments.findIndex(({ to }) => to >= (start - tolerance) * sampleRate)
       if (first > 0) segments = segments.slice(first)
     }
   }
