@@ -60,17 +60,18 @@ export const frames: {
 } = dual(2, <E, R>(audio: Stream.Stream<Uint8Array, E, R>, format: Format): Stream.Stream<Uint8Array, E, R> =>
   Stream.suspend(() => {
     const framer = makeFramer(format)
-    const framesOf = (cut: (take: (frame: Uint8Array) => void) => void): Array<Uint8Array> => {
-      const whole: Array<Uint8Array> = []
-      cut((frame) => void whole.push(frame))
-      return whole
-    }
     return Stream.concat(
       Stream.flattenIterable(Stream.map(audio, (chunk) => framesOf((take) => framer.push(chunk, take)))),
       Stream.suspend(() => Stream.fromIterable(framesOf(framer.flush)))
     )
   })
 )
+
+const framesOf = (cut: (take: (frame: Uint8Array) => void) => void): Array<Uint8Array> => {
+  const whole: Array<Uint8Array> = []
+  cut((frame) => void whole.push(frame))
+  return whole
+}
 
 /** Cuts bytes into frames of 80 ms. What it gives back is its own: the caller may reuse the chunk at once. */
 export interface Framer {

@@ -61,6 +61,9 @@ export const resolveUnknown = (
   patch: Readonly<Record<string, unknown>>,
   capabilities: Capabilities = profiles[defaultProfile]
 ): Result.Result<Settings, FluxError.FluxError> => {
+  const isPatched = Object.keys(patch).length > 0
+  const known = isPatched ? undefined : valid.get(base)
+  if (known?.capabilities === capabilities) return Result.succeed(known.settings)
   const merged: Record<string, unknown> = { ...base }
   const issues: Array<FluxError.SettingsIssue> = []
   const fallback: Record<string, unknown> = defaults
@@ -79,7 +82,12 @@ export const resolveUnknown = (
   const decoded = decodeSettings(merged)
   if (Result.isSuccess(decoded)) {
     issues.push(...internal.check(decoded.success, capabilities))
-    if (issues.length === 0) return Result.succeed(decoded.success)
+    if (issues.length === 0) {
+      const settings = decoded.success
+      valid.set(settings, { capabilities, settings })
+      if (!isPatched) valid.set(base, { capabilities, settings })
+      return Result.succeed(settings)
+    }
   } else {
     const misshapen = internal.shapeIssues(decoded.failure)
     issues.push(...misshapen)
@@ -90,6 +98,9 @@ export const resolveUnknown = (
   }
   return Result.fail(FluxError.make(new FluxError.InvalidSettings({ issues }), "settings"))
 }
+
+/** What settings have been resolved to, as they are: most calls are opened with the same ones, on the same endpoint. */
+const valid = new WeakMap<Settings, { readonly capabilities: Capabilities; readonly settings: Settings }>()
 
 /** The `v2/listen` query string of valid settings, legal under protocol 1.3: `%20` for spaces, no empty values. */
 export const query: (settings: Settings) => string = internal.query

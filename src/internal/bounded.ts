@@ -34,14 +34,17 @@ export const firstOf = <A, E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const first = Deferred.makeUnsafe<A, E>()
-      const fibers = yield* Effect.forEach(effects, (effect) =>
-        effect.pipe(
-          Effect.interruptible,
-          Effect.onExit((exit) => Deferred.done(first, exit)),
-          Effect.forkDetach({ startImmediately: true })
-        ))
+      const fibers: Array<Fiber.Fiber<A, E>> = []
+      for (const effect of effects) {
+        const fiber = yield* Effect.forkDetach(Effect.interruptible(effect), { startImmediately: true })
+        fiber.addObserver((exit) => void Deferred.doneUnsafe(first, exit))
+        fibers.push(fiber)
+      }
       const exit = yield* Effect.exit(restore(Deferred.await(first)))
-      yield* attempt(Fiber.interruptAll(fibers), patience)
+      const self = yield* Effect.fiberId
+      for (const fiber of fibers) fiber.interruptUnsafe(self)
+      // most often there is nothing to wait for
+      if (fibers.some((fiber) => fiber.pollUnsafe() === undefined)) yield* attempt(Fiber.awaitAll(fibers), patience)
       return yield* exit
     })
   )

@@ -68,7 +68,7 @@ export const make = (options: {
           }))
       }),
     // one that waits for its answer does not hold up the next
-    follow: (changes) => Stream.runDrain(Stream.mapEffect(changes, followOne, { concurrency: "unbounded" }))
+    follow: (changes) => Stream.runForEach(changes, (next) => next === base ? Effect.void : Effect.forkChild(followOne(next)))
   }
 }
 

@@ -110,7 +110,10 @@ export const make = (options: {
         },
         onTurnInfo: (info) => onTurnInfo(live(), info),
         onCapped: () => relay.onCapped(live()),
-        onOver: (exit) => openers.settle(live(), exit)
+        onOver: (exit) => {
+          openers.settle(live(), exit)
+          relay.onOver(live())
+        }
       }),
     patience: () => settings().disconnectTimeout
   })
@@ -132,63 +135,59 @@ export const make = (options: {
   // --- its life
 
   const first = (scope: Scope.Scope): Effect.Effect<relays.Live, FluxError.FluxError> =>
-    survival === undefined ? opener.once(scope, wanted.get(), relay.begin) : whileWorthIt(
-      opener.open(scope, {
-        permits: survival.permits.open,
-        budget,
-        settings: wanted.get,
-        prepare: relay.begin,
-        onFailure: () => false,
-        onRetry: tellReconnecting
-      }),
-      ({ connectedTimeout, openTimeout }) => Duration.sum(openTimeout, connectedTimeout)
-    )
+    survival === undefined ? opener.once(scope, wanted.get(), relay.begin) : opener.open(scope, {
+      permits: survival.permits.open,
+      budget,
+      settings: wanted.get,
+      prepare: relay.begin,
+      onFailure: () => false,
+      onRetry: tellReconnecting,
+      tooLate: afterEnd(({ connectedTimeout, openTimeout }) => Duration.sum(openTimeout, connectedTimeout))
+    })
   /** A call whose audio has ended does not wait for a session for ever, whatever the budget. */
-  const whileWorthIt = <A>(
-    opening: Effect.Effect<A, FluxError.FluxError>,
-    bound: (settings: FluxSettings.Settings) => Duration.Duration
-  ): Effect.Effect<A, FluxError.FluxError> => {
-    const tooLate = Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
-    return firstOf([opening, Effect.andThen(finishAsked.await, tooLate)], settings().disconnectTimeout)
-  }
-  const recover = Effect.fnUntraced(function*(error: FluxError.FluxError, scope: Scope.Scope, { permits }: Survival) {
-    if (audio.isFinishing() && recoveredAtEnd) return yield* error
-    recoveredAtEnd = audio.isFinishing()
-    tooOld = undefined
-    const delay = yield* budget.next(error)
-    reconnecting = true
-    telemetry.reconnectsBy("failure").updateUnsafe(1, context)
-    tellReconnecting(error)
-    const next = relay.takeWaiting()
-    if (next !== undefined && !relays.isOver(next)) relay.resume(next)
-    else {
-      budget.down()
-      const opening = opener.open(scope, {
-        permits: permits.recover,
-        budget,
-        settings: wanted.get,
-        prepare: relay.resume,
-        onFailure: wanted.blame,
-        onRetry: tellReconnecting
-      })
-      // as long as for the last words, also where it has not been tried yet
-      yield* whileWorthIt(Effect.andThen(Effect.sleep(delay), opening), ({ drainTimeout }) => drainTimeout)
-    }
-    reconnecting = false
-    const live = relay.current()
-    if (live === undefined) return
-    tellApplied(live)
-    live.session.tell({ type: "Resumed", behindSeconds: live.session.behindSeconds() })
-  })
+  const afterEnd = (bound: (settings: FluxSettings.Settings) => Duration.Duration): Effect.Effect<never, FluxError.FluxError> =>
+    Effect.andThen(
+      finishAsked.await,
+      Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
+    )
+  const recover = (error: FluxError.FluxError, scope: Scope.Scope, { permits }: Survival) =>
+    Effect.gen(function*() {
+      if (audio.isFinishing() && recoveredAtEnd) return yield* error
+      recoveredAtEnd = audio.isFinishing()
+      tooOld = undefined
+      const delay = yield* budget.next(error)
+      reconnecting = true
+      telemetry.reconnectsBy("failure").updateUnsafe(1, context)
+      tellReconnecting(error)
+      const next = relay.takeWaiting()
+      if (next !== undefined && !relays.isOver(next)) relay.resume(next)
+      else {
+        budget.down()
+        yield* opener.open(scope, {
+          delay,
+          permits: permits.recover,
+          budget,
+          settings: wanted.get,
+          prepare: relay.resume,
+          onFailure: wanted.blame,
+          onRetry: tellReconnecting,
+          // as long as for the last words, also where it has not been tried yet
+          tooLate: afterEnd(({ drainTimeout }) => drainTimeout)
+        })
+      }
+      reconnecting = false
+      const live = relay.current()
+      if (live === undefined) return
+      tellApplied(live)
+      live.session.tell({ type: "Resumed", behindSeconds: live.session.behindSeconds() })
+    })
   /** Until the session in hand is over, whichever that is. */
   const currentOver: Effect.Effect<void, FluxError.FluxError> = Effect.suspend(() => {
     const live = relay.current()
     if (live === undefined) return Effect.never
-    const changed = Effect.as(relay.changed, undefined)
-    return Effect.flatMap(Effect.raceFirst(Effect.exit(Deferred.await(live.over)), changed), (exit) => {
-      if (tooOld !== undefined) return Effect.fail(tooOld)
-      return exit === undefined || live !== relay.current() ? currentOver : exit
-    })
+    const over = Effect.suspend(() => tooOld === undefined ? currentOver : Effect.fail(tooOld))
+    if (!relays.isOver(live)) return Effect.andThen(relay.stirred, over)
+    return tooOld === undefined ? Deferred.await(live.over) : Effect.fail(tooOld)
   })
   const rotating = (scope: Scope.Scope): Effect.Effect<never, FluxError.FluxError> =>
     survival === undefined ? Effect.never : rotation.run({
@@ -205,18 +204,19 @@ export const make = (options: {
         tooOld = error
       }
     })
-  const live = Effect.fnUntraced(function*(scope: Scope.Scope) {
-    tellApplied(yield* first(scope))
-    while (true) {
-      const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
-      const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-      if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
-      const next = relay.current()
-      // another one may have taken over in the moment in which this one broke
-      const isReplaced = tooOld === undefined && next !== undefined && !relays.isOver(next)
-      if (!isReplaced) yield* recover(error, scope, survival)
-    }
-  })
+  const live = (scope: Scope.Scope) =>
+    Effect.gen(function*() {
+      tellApplied(yield* first(scope))
+      while (true) {
+        const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
+        const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+        if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
+        const next = relay.current()
+        // another one may have taken over in the moment in which this one broke
+        const isReplaced = tooOld === undefined && next !== undefined && !relays.isOver(next)
+        if (!isReplaced) yield* recover(error, scope, survival)
+      }
+    })
 
   /** What whoever asks something of the conversation fails with from now on. */
   const errorOf = (cause: Cause.Cause<FluxError.FluxError>): FluxError.FluxError =>
@@ -233,25 +233,26 @@ export const make = (options: {
       session.tell({ type: "AudioDropped", from: range.from / format.sampleRate, to: range.to / format.sampleRate })
     }
   }
-  const end = Effect.fnUntraced(function*(exit: SessionExit, scope: Scope.Closeable) {
-    const error = Exit.isFailure(exit) ? errorOf(exit.cause) : wantedSettings.over()
-    over = true
-    reconnecting = false
-    // audio that would come now would be dropped, and nobody told
-    if (Exit.isFailure(exit)) audio.fail(error)
-    if (Exit.isFailure(exit) && !scopeClosed) tellLost()
-    wanted.stop(error)
-    for (const other of opener.lives()) if (!relays.isOver(other)) other.session.scopeClosing()
-    yield* Scope.close(scope, exit)
-    // between two sessions none has said so
-    if (scopeClosed) relay.current()?.session.tell({ type: "ReaderStopped", ending: "closed" })
-    audio.finish()
-    Deferred.doneUnsafe(connected, Exit.fail(error))
-    Deferred.doneUnsafe(outcome, exit)
-    // whoever still listens after the Scope was closed has heard all there is
-    if (Exit.isSuccess(exit) || scopeClosed) events.end()
-    else events.failCause(exit.cause)
-  })
+  const end = (exit: SessionExit, scope: Scope.Closeable) =>
+    Effect.gen(function*() {
+      const error = Exit.isFailure(exit) ? errorOf(exit.cause) : wantedSettings.over()
+      over = true
+      reconnecting = false
+      // audio that would come now would be dropped, and nobody told
+      if (Exit.isFailure(exit)) audio.fail(error)
+      if (Exit.isFailure(exit) && !scopeClosed) tellLost()
+      wanted.stop(error)
+      for (const other of opener.lives()) if (!relays.isOver(other)) other.session.scopeClosing()
+      yield* Scope.close(scope, exit)
+      // between two sessions none has said so
+      if (scopeClosed) relay.current()?.session.tell({ type: "ReaderStopped", ending: "closed" })
+      audio.finish()
+      Deferred.doneUnsafe(connected, Exit.fail(error))
+      Deferred.doneUnsafe(outcome, exit)
+      // whoever still listens after the Scope was closed has heard all there is
+      if (Exit.isSuccess(exit) || scopeClosed) events.end()
+      else events.failCause(exit.cause)
+    })
 
   // --- what it can be asked
 

@@ -14,6 +14,8 @@ import type { OneSession, SessionExit } from "./sessionShape.ts"
 
 /** How sessions are opened for one purpose. */
 export interface Way {
+  /** How long to wait before the first one, ms. */
+  readonly delay?: number | undefined
   readonly permits: Semaphore.Semaphore
   readonly budget: Budget
   readonly settings: () => Settings
@@ -23,6 +25,8 @@ export interface Way {
   readonly onFailure: (error: FluxError) => boolean
   /** It is tried again. */
   readonly onRetry: (error: FluxError) => void
+  /** Fails when it is no more worth the waiting. */
+  readonly tooLate?: Effect.Effect<never, FluxError> | undefined
 }
 
 /** See the module. */
@@ -94,7 +98,9 @@ export const make = (options: {
       })
       return Effect.suspend(() => {
         budget.down()
-        return Effect.map(firstOf([tries, budget.expiry], options.patience()), (live) => {
+        const opening = way.delay === undefined ? tries : Effect.andThen(Effect.sleep(way.delay), tries)
+        const bounds = way.tooLate === undefined ? [budget.expiry] : [budget.expiry, way.tooLate]
+        return Effect.map(firstOf([opening, ...bounds], options.patience()), (live) => {
           budget.up()
           return live
         })

@@ -48,6 +48,10 @@ export interface Relay {
   readonly isWaiting: (live: Live) => boolean
   /** Completes when another session has come in. */
   readonly changed: Effect.Effect<void>
+  /** Completes when another session has come in, or the one in hand is over. */
+  readonly stirred: Effect.Effect<void>
+  /** A session is over. */
+  readonly onOver: (live: Live) => void
   /** Flux has told of audio. */
   readonly onTurnInfo: (live: Live, info: TurnInfo) => void
   /** The open turn was given up. */
@@ -68,6 +72,12 @@ export const make = (options: {
   let current: Live | undefined
   let waiting: Live | undefined
   let changed = Deferred.makeUnsafe<void>()
+  let stirred = Deferred.makeUnsafe<void>()
+  const stir = (): void => {
+    const before = stirred
+    stirred = Deferred.makeUnsafe()
+    Deferred.doneUnsafe(before, Exit.void)
+  }
   if (options.keeps) audio.keep(0)
 
   const needed = ({ session }: Live): number => retention.from(session.reached(), session.tellsOfIdleAudio())
@@ -78,6 +88,7 @@ export const make = (options: {
     begin()
     // last, as whoever waits goes on right here
     Deferred.doneUnsafe(moved, Exit.void)
+    stir()
   }
   const feed = (next: Live, before: Live): void => {
     const { from, lostFrom } = retention.begin(needed(before), audio.goneTo() / sampleRate)
@@ -124,6 +135,10 @@ export const make = (options: {
     },
     isWaiting: (live) => waiting === live,
     changed: Effect.suspend(() => Deferred.await(changed)),
+    stirred: Effect.suspend(() => Deferred.await(stirred)),
+    onOver: (live) => {
+      if (live === current) stir()
+    },
     onTurnInfo: (live, info) => {
       retention.take(info, live.session.turnOpen())
       atBoundary(live)

@@ -73,55 +73,57 @@ export const run = (options: {
       : opening
   }
   /** Until the one that waits has taken over, or is over, or the old one has to go. */
-  const waited = Effect.fnUntraced(function*(live: Live, last: number) {
-    const taken = relay.changed
-    coming = undefined
-    relay.wait(live)
-    if (!relay.isWaiting(live)) return
-    yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
-    if (!relay.isWaiting(live)) return
-    relay.takeWaiting()
-    if (!isOver(live)) relay.takeOver(live)
-  })
+  const waited = (live: Live, last: number) =>
+    Effect.gen(function*() {
+      const taken = relay.changed
+      coming = undefined
+      relay.wait(live)
+      if (!relay.isWaiting(live)) return
+      yield* Effect.timeoutOption(Effect.raceFirst(taken, Effect.exit(Deferred.await(live.over))), Math.max(0, last - now()))
+      if (!relay.isWaiting(live)) return
+      relay.takeWaiting()
+      if (!isOver(live)) relay.takeOver(live)
+    })
 
-  const once = Effect.fnUntraced(function*(old: Live) {
-    const isWanted = yield* wanted.reconcile
-    const age = Duration.toMillis(old.session.settings().maxSessionAge)
-    const born = old.session.acceptedAt() ?? now()
-    const due = born + age * (1 - jitter + 2 * jitter * options.random())
-    const last = born + age * reserve
-    if (!isWanted) {
-      yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
-      if (now() < due) return
-    }
-    if (options.isEnding()) return yield* Effect.never
-    if (!isWanted && now() >= last) {
-      const error = tooOld()
-      // first, as the one that retires may be over right here
-      options.onTooOld(error)
-      old.session.retire()
-      return yield* error
-    }
-    const opened = yield* Effect.exit(next(isWanted ? Number.POSITIVE_INFINITY : last))
-    if (Exit.isFailure(opened)) {
-      yield* letGo
-      // a transport that breaks does no harm to a session that is well
-      if (isWanted) return wanted.giveUp(Option.getOrElse(Exit.findErrorOption(opened), died))
-      // the session in hand is as good as any, as long as it lives
-      return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
-    }
-    const live = opened.value
-    // what was wanted meanwhile needs yet another one
-    if (!wanted.fits(live)) return yield* letGo
-    telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
-    yield* waited(live, last)
-    if (relay.current() === live) {
-      broken = 0
-    } else if (isOver(live)) {
-      // an endpoint may throttle after Connected, and then every one of them
-      yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
-    }
-  })
+  const once = (old: Live) =>
+    Effect.gen(function*() {
+      const isWanted = yield* wanted.reconcile
+      const age = Duration.toMillis(old.session.settings().maxSessionAge)
+      const born = old.session.acceptedAt() ?? now()
+      const due = born + age * (1 - jitter + 2 * jitter * options.random())
+      const last = born + age * reserve
+      if (!isWanted) {
+        yield* Effect.timeoutOption(wanted.asked, Math.max(0, due - now()))
+        if (now() < due) return
+      }
+      if (options.isEnding()) return yield* Effect.never
+      if (!isWanted && now() >= last) {
+        const error = tooOld()
+        // first, as the one that retires may be over right here
+        options.onTooOld(error)
+        old.session.retire()
+        return yield* error
+      }
+      const opened = yield* Effect.exit(next(isWanted ? Number.POSITIVE_INFINITY : last))
+      if (Exit.isFailure(opened)) {
+        yield* letGo
+        // a transport that breaks does no harm to a session that is well
+        if (isWanted) return wanted.giveUp(Option.getOrElse(Exit.findErrorOption(opened), died))
+        // the session in hand is as good as any, as long as it lives
+        return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
+      }
+      const live = opened.value
+      // what was wanted meanwhile needs yet another one
+      if (!wanted.fits(live)) return yield* letGo
+      telemetry.reconnectsBy(isWanted ? "settings" : "age").updateUnsafe(1, options.context)
+      yield* waited(live, last)
+      if (relay.current() === live) {
+        broken = 0
+      } else if (isOver(live)) {
+        // an endpoint may throttle after Connected, and then every one of them
+        yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
+      }
+    })
 
   const all = Effect.forever(Effect.suspend(() => {
     const old = relay.current()

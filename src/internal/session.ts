@@ -300,30 +300,32 @@ export const make = (options: {
     return loop
   }
 
-  const trailingSilence = Effect.fnUntraced(function*(to: FluxConnection) {
-    const spoken = timeline.seconds()
-    const deadline = now() + eotTimeoutMs() + trailingReserveMillis
-    while (!progress.answered(spoken) && now() < deadline) {
-      yield* writer.write(to, silence)
-      yield* Effect.sleep(Audio.frameMillis)
-    }
-  })
-
-  const writeAll = Effect.fnUntraced(function*(to: FluxConnection) {
-    yield* inSpan(
-      telemetry.spanNames.connectConnected,
-      Effect.andThen(Effect.annotateCurrentSpan("flux.request_id", to.requestId), Deferred.await(connected))
-    )
-    sendNow = sendNowOf(to.send)
-    yield* writeAudio(to)
-    status = "finishing"
-    watchdog.turnOpen(false)
-    if (options.finish === "silence" && !retired) yield* trailingSilence(to)
-    yield* Effect.suspend(() => {
-      closeSent = true
-      return writer.write(to, closeStream)
+  const trailingSilence = (to: FluxConnection) =>
+    Effect.gen(function*() {
+      const spoken = timeline.seconds()
+      const deadline = now() + eotTimeoutMs() + trailingReserveMillis
+      while (!progress.answered(spoken) && now() < deadline) {
+        yield* writer.write(to, silence)
+        yield* Effect.sleep(Audio.frameMillis)
+      }
     })
-  })
+
+  const writeAll = (to: FluxConnection) =>
+    Effect.gen(function*() {
+      yield* inSpan(
+        telemetry.spanNames.connectConnected,
+        Effect.andThen(Effect.annotateCurrentSpan("flux.request_id", to.requestId), Deferred.await(connected))
+      )
+      sendNow = sendNowOf(to.send)
+      yield* writeAudio(to)
+      status = "finishing"
+      watchdog.turnOpen(false)
+      if (options.finish === "silence" && !retired) yield* trailingSilence(to)
+      yield* Effect.suspend(() => {
+        closeSent = true
+        return writer.write(to, closeStream)
+      })
+    })
 
   const write = (to: FluxConnection): Effect.Effect<Ending, FluxError.FluxError> =>
     writeAll(to).pipe(
@@ -411,14 +413,12 @@ export const make = (options: {
     if (until !== undefined && timeline.end(timeline.seconds()) > until + reserve) capped()
     return reportInterval
   }
-  const onceConnected = <E>(duty: watches.Duty<E>): watches.Duty<E> => () =>
-    status === "opening" || status === "accepted" ? Number.POSITIVE_INFINITY : duty()
   const watch: watches.Watch<FluxError.FluxError> = watches.make<FluxError.FluxError>(now, [
     connecting,
-    onceConnected(watchdog.look),
-    onceConnected(sendKeepAlive),
-    onceConnected(stall.look),
-    onceConnected(changes.look),
+    watchdog.look,
+    sendKeepAlive,
+    stall.look,
+    changes.look,
     writer.deadline,
     reporting
   ])
@@ -464,36 +464,37 @@ export const make = (options: {
   }
 
   /** From here on nothing is read. Each step has its bound, so this ends whatever the peer does. */
-  const close = Effect.fnUntraced(function*(exit: Exit.Exit<Ending, FluxError.FluxError>, scope: Scope.Closeable) {
-    const to = connection
-    const wasReady = status === "ready" || status === "finishing"
-    const { disconnectTimeout, drainTimeout } = changes.settings()
-    if (Exit.isSuccess(exit) && exit.value === "drain-timeout") {
-      const seconds = Duration.toSeconds(drainTimeout)
-      sink.pushLast({
-        type: "Notice",
-        at: now(),
-        code: "DRAIN_TIMEOUT",
-        description: `The server did not end the session within ${seconds} s of CloseStream; what it had said is kept`
-      })
-    }
-    tellDropped(sink.pushLast)
-    // whether what failed is lost, the conversation knows
-    if (Exit.isSuccess(exit) || scopeClosed) sink.pushLast({ type: "ReaderStopped", at: now(), ending: "closed" })
-    if (to !== undefined && wasReady && scopeClosed && !closeSent) {
-      yield* attempt(to.send(closeStream), disconnectTimeout)
-    }
-    if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, disconnectTimeout)
-    const freed = yield* attempt(Scope.close(scope, exit), disconnectTimeout)
-    if (!freed) yield* withRequest(Effect.logWarning("The connection was not freed in time"), to?.requestId)
-    if (to !== undefined && wasReady) {
-      sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
-      telemetry.sessionsOpen.modifyUnsafe(-1, context)
-      yield* withRequest(Effect.logDebug("Disconnected from Flux"), to.requestId)
-    }
-    meter.report(0, timeline.usage())
-    status = "ended"
-  })
+  const close = (exit: Exit.Exit<Ending, FluxError.FluxError>, scope: Scope.Closeable) =>
+    Effect.gen(function*() {
+      const to = connection
+      const wasReady = status === "ready" || status === "finishing"
+      const { disconnectTimeout, drainTimeout } = changes.settings()
+      if (Exit.isSuccess(exit) && exit.value === "drain-timeout") {
+        const seconds = Duration.toSeconds(drainTimeout)
+        sink.pushLast({
+          type: "Notice",
+          at: now(),
+          code: "DRAIN_TIMEOUT",
+          description: `The server did not end the session within ${seconds} s of CloseStream; what it had said is kept`
+        })
+      }
+      tellDropped(sink.pushLast)
+      // whether what failed is lost, the conversation knows
+      if (Exit.isSuccess(exit) || scopeClosed) sink.pushLast({ type: "ReaderStopped", at: now(), ending: "closed" })
+      if (to !== undefined && wasReady && scopeClosed && !closeSent) {
+        yield* attempt(to.send(closeStream), disconnectTimeout)
+      }
+      if (to !== undefined && Exit.isSuccess(exit)) yield* attempt(to.end, disconnectTimeout)
+      const freed = yield* attempt(Scope.close(scope, exit), disconnectTimeout)
+      if (!freed) yield* withRequest(Effect.logWarning("The connection was not freed in time"), to?.requestId)
+      if (to !== undefined && wasReady) {
+        sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
+        telemetry.sessionsOpen.modifyUnsafe(-1, context)
+        yield* withRequest(Effect.logDebug("Disconnected from Flux"), to.requestId)
+      }
+      meter.report(0, timeline.usage())
+      status = "ended"
+    })
 
   /** What whoever asks something of the session fails with from now on. */
   const errorOf = (exit: Exit.Exit<Ending, FluxError.FluxError>): FluxError.FluxError =>
@@ -545,7 +546,8 @@ export const make = (options: {
       settle(exit)
       return yield* exit
     }).pipe(
-      Effect.withSpan(telemetry.spanNames.session, { parent: events.span, kind: "client" }),
+      // where in this package it begins tells nobody anything
+      Effect.withSpan(telemetry.spanNames.session, { parent: events.span, kind: "client" }, { captureStackTrace: false }),
       Effect.annotateSpans({ ...events.attributes, "flux.session": options.session }),
       // the span has it, and who listens
       Effect.exit,

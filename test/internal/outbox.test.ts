@@ -565,7 +565,7 @@ describe("outbox", () => {
       assert.strictEqual((yield* Fiber.join(taking))?.dataType, "UTF8")
       yield* outbox.send(stamped(1000, frame))
       outbox.letGo()
-      assert.deepStrictEqual(yield* outbox.take, { dataType: "BINARY", position: 0, bytes: stamped(0, frame) })
+      assert.deepInclude(yield* outbox.take, { dataType: "BINARY", position: 0, bytes: stamped(0, frame) })
     }))
 
   it.effect("a sender at the door lets go of its audio when it is muted, and those behind it keep their order", () =>
