@@ -78,6 +78,12 @@ export const make = (options: {
   // --- its parts
 
   let settings = (): FluxSettings.Settings => options.settings
+  let kept: { readonly window: Duration.Duration; readonly bytes: number } | undefined
+  /** Asked for each frame. */
+  const keptBytes = (window: Duration.Duration): number => {
+    if (kept?.window !== window) kept = { window, bytes: Math.min(maxKeptBytes, Audio.bytesOf(format, Duration.toMillis(window))) }
+    return kept.bytes
+  }
   const retention = retentions.make()
   const audio = replayBuffers.make({
     format,
@@ -85,8 +91,7 @@ export const make = (options: {
     limit: () => settings().outboxLimit,
     policy: () => settings().outboxPolicy,
     full: () => FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", limit: settings().outboxLimit }), "streaming"),
-    keepLimit: () =>
-      survival === undefined ? 0 : Math.min(maxKeptBytes, Audio.bytesOf(format, Duration.toMillis(settings().replayWindow))),
+    keepLimit: () => survival === undefined ? 0 : keptBytes(settings().replayWindow),
     precious: ({ from }) => retention.isOfTurn(from / format.sampleRate, Duration.toSeconds(settings().replayWindow))
   })
   const relay = relays.make({ audio, retention, sampleRate: format.sampleRate, keeps: survival !== undefined, onTakeOver: (live) => void wanted.inForce(live.asked) })

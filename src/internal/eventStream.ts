@@ -55,9 +55,10 @@ const readHeaders = (bytes: Uint8Array): ReadonlyMap<string, HeaderValue> | stri
   return headers
 }
 
-const isSame = (one: Uint8Array, other: Uint8Array): boolean => {
-  if (one.length !== other.length) return false
-  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false
+/** Whether these bytes stand in others, from a place to before another. */
+const standsAt = (one: Uint8Array, other: Uint8Array, from: number, to: number): boolean => {
+  if (one.length !== to - from) return false
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[from + at]) return false
   return true
 }
 
@@ -89,9 +90,9 @@ export const makeParser = (options?: { readonly maxBytes?: number | undefined })
   /** Most messages of a stream have the headers of the one before. */
   let latest: { readonly bytes: Uint8Array; readonly headers: ReadonlyMap<string, HeaderValue> } | undefined
 
-  const headersOf = (bytes: Uint8Array): ReadonlyMap<string, HeaderValue> | string => {
-    if (latest !== undefined && isSame(latest.bytes, bytes)) return latest.headers
-    const copy = bytes.slice()
+  const headersOf = (bytes: Uint8Array, from: number, to: number): ReadonlyMap<string, HeaderValue> | string => {
+    if (latest !== undefined && standsAt(latest.bytes, bytes, from, to)) return latest.headers
+    const copy = Uint8Array.from(bytes.subarray(from, to))
     const headers = readHeaders(copy)
     if (typeof headers !== "string") latest = { bytes: copy, headers }
     return headers
@@ -121,7 +122,7 @@ export const makeParser = (options?: { readonly maxBytes?: number | undefined })
     const end = at + needed - 4
     if (crc32(bytes.subarray(at, end)) !== view.getUint32(end)) return "the checksum of a message is wrong"
     const payloadAt = at + preludeBytes + view.getUint32(at + 4)
-    const headers = headersOf(bytes.subarray(at + preludeBytes, payloadAt))
+    const headers = headersOf(bytes, at + preludeBytes, payloadAt)
     return typeof headers === "string" ? headers : { headers, payload: bytes.subarray(payloadAt, end) }
   }
 

@@ -173,7 +173,10 @@ export const make = (options: {
 
   /** Half a sample waits for its other half, however long that takes. */
   const partial = (): number => framer.pending() - (framer.pending() % sampleBytes)
-  const limit = (): number => options.limit() - (options.limit() % sampleBytes)
+  const limit = (): number => {
+    const bytes = options.limit()
+    return bytes - (bytes % sampleBytes)
+  }
   /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
   const space = (): number => limit() - waiting - framer.pending()
 
@@ -194,11 +197,10 @@ export const make = (options: {
   const forget = (): void => {
     let needed = read
     for (const { index } of readers) needed = Math.min(needed, index)
-    const bound = keepLimit()
     while (first < needed) {
       const frame = frameAt(first)
       if (frame !== undefined) {
-        if (endOf(frame) > keepFrom && kept <= bound) break
+        if (endOf(frame) > keepFrom && kept <= keepLimit()) break
         kept -= frame.bytes.length
         goneTo = endOf(frame)
         frames[first - base] = undefined

@@ -78,7 +78,7 @@ export const make = (): Retention => {
       turnFrom ??= end - turnLead
       index = info.turn_index
       // one that hears the turn again does not know all of it yet, and one that began in its middle never will
-      if (info.words.length > 0 && !isBehind) words = [...wordsBefore(words, info.words[0]), ...info.words]
+      if (info.words.length > 0 && !isBehind) words = withWords(words, info.words)
     },
     carried: () => {
       index = undefined
@@ -104,8 +104,13 @@ export const make = (): Retention => {
   }
 }
 
-const wordsBefore = (words: ReadonlyArray<Word>, next: Word | undefined): ReadonlyArray<Word> =>
-  words.filter(({ end }) => end != null && next?.start != null && end <= next.start)
+/** Those before the first of the next ones, and these. */
+const withWords = (words: ReadonlyArray<Word>, next: ReadonlyArray<Word>): ReadonlyArray<Word> => {
+  const begin = next[0]?.start
+  if (begin == null) return next
+  const before = words.filter(({ end }) => end != null && end <= begin)
+  return before.length === 0 ? next : [...before, ...next]
+}
 
 /** So long behind a word it is certainly over. */
 const wordGap = 0.05
