@@ -148,11 +148,19 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
         if (wake === mine) wake = undefined
       })
     })
-  /** A part of a frame may have become a whole one, and gone, and another part begun. */
-  const linger = Effect.suspend(() => {
+  /**
+   * Lets go of a part of a frame after its time. Audio that comes in smaller pieces than frames begins another part as soon
+   * as one has become whole, and gone: that is waited for without beginning anew.
+   */
+  const lingering: Effect.Effect<void> = Effect.suspend(() => {
+    if (heldFrom !== undefined) return Effect.void
+    if (partial() === 0) {
+      return Effect.andThen(Effect.sleep(Audio.frameMillis), Effect.suspend(() => partial() > 0 ? lingering : Effect.void))
+    }
     const left = Math.max(buffer.partialSince(), freeSince) + Audio.frameMillis - buffer.now()
-    return left > 0 ? Effect.timeoutOption(change(false), left) : Effect.sync(flush)
+    return left > 0 ? Effect.andThen(Effect.sleep(left), lingering) : Effect.sync(flush)
   })
+  const linger = Effect.raceFirst(change(false), lingering)
   const take: Effect.Effect<Taken> = Effect.suspend(() => {
     if (hasFrame()) return Effect.succeed(dequeue())
     if (heldFrom === undefined && finished()) {

@@ -70,6 +70,50 @@ describe("express", () => {
       assert.deepStrictEqual(sent, sent.toSorted((a, b) => Number(a) - Number(b)))
     }))
 
+  const piece = 960
+  for (const pieces of [0, 1, 2, 3, 7, 8, 49, 50, 51]) {
+    it.effect(`lets a part of a frame go when its own time is over, also after ${pieces} pieces of 30 ms`, () =>
+      Effect.gen(function*() {
+        const { buffer, outbox, sent } = yield* make()
+        const taking = yield* fork(outbox.take)
+        for (let n = 0; n < pieces; n++) {
+          offer(buffer, piece)
+          yield* TestClock.adjust(30)
+        }
+        const whole = Math.floor(pieces * piece / frame)
+        assert.lengthOf(sent, whole)
+        offer(buffer, 2)
+        // the piece with which the part began
+        const since = 30 * Math.floor(whole * frame / piece)
+        yield* TestClock.adjust(since + 80 - 30 * pieces - 1)
+        assert.isUndefined(taking.pollUnsafe())
+        yield* TestClock.adjust(1)
+        const taken = yield* Fiber.join(taking)
+        assert.strictEqual(taken?.bytes.length, pieces * piece % frame + 2)
+        assert.strictEqual(taken?.position, whole * frame / 2)
+      }))
+  }
+
+  it.effect("does not cut a part that came under a hold, although one before it was waited for", () =>
+    Effect.gen(function*() {
+      const { buffer, outbox, sent } = yield* make()
+      const taking = yield* fork(outbox.take)
+      offer(buffer, 2)
+      yield* TestClock.adjust(40)
+      offer(buffer, frame - 2)
+      assert.deepStrictEqual(sent, [frame])
+      outbox.hold(frame / 2)
+      offer(buffer, 4)
+      yield* TestClock.adjust(10_000)
+      assert.isUndefined(taking.pollUnsafe())
+      assert.strictEqual(buffer.partial(), 4)
+      outbox.letGo()
+      yield* TestClock.adjust(79)
+      assert.isUndefined(taking.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(taking))?.bytes.length, 4)
+    }))
+
   it.effect("keeps messages among audio where they belong", () =>
     Effect.gen(function*() {
       const { buffer, outbox, sent } = yield* make()
