@@ -70,22 +70,22 @@ describe("express", () => {
       assert.deepStrictEqual(sent, sent.toSorted((a, b) => Number(a) - Number(b)))
     }))
 
-  const piece = 960
+  const piece = 800
   for (const pieces of [0, 1, 2, 3, 7, 8, 49, 50, 51]) {
-    it.effect(`lets a part of a frame go when its own time is over, also after ${pieces} pieces of 30 ms`, () =>
+    it.effect(`lets a part of a frame go when its own time is over, also after ${pieces} pieces of 25 ms`, () =>
       Effect.gen(function*() {
         const { buffer, outbox, sent } = yield* make()
         const taking = yield* fork(outbox.take)
         for (let n = 0; n < pieces; n++) {
           offer(buffer, piece)
-          yield* TestClock.adjust(30)
+          yield* TestClock.adjust(25)
         }
         const whole = Math.floor(pieces * piece / frame)
         assert.lengthOf(sent, whole)
         offer(buffer, 2)
         // the piece with which the part began
-        const since = 30 * Math.floor(whole * frame / piece)
-        yield* TestClock.adjust(since + 80 - 30 * pieces - 1)
+        const since = 25 * Math.floor(whole * frame / piece)
+        yield* TestClock.adjust(since + 80 - 25 * pieces - 1)
         assert.isUndefined(taking.pollUnsafe())
         yield* TestClock.adjust(1)
         const taken = yield* Fiber.join(taking)
