@@ -1,5 +1,6 @@
 /** The fiber that watches over a session, and its duties, each for itself: watchdog, keep-alive, stall, the writer's bound. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -9,6 +10,7 @@ import * as keepAlive from "../../src/internal/keepAlive.ts"
 import type { Placed } from "../../src/internal/outbox.ts"
 import * as stalls from "../../src/internal/stall.ts"
 import * as timelines from "../../src/internal/timeline.ts"
+import * as watches from "../../src/internal/watch.ts"
 import * as watchdogs from "../../src/internal/watchdog.ts"
 import * as writers from "../../src/internal/writer.ts"
 import { fork } from "../support/session.ts"
@@ -42,6 +44,19 @@ describe("watch", () => {
       yield* TestClock.adjust(0)
       assert.strictEqual(looked.at(-1), now())
       assert.strictEqual(looked.length, 8)
+    }))
+
+  it.effect("sleeps until the first of several duties is due, wherever that stands", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const looked: Array<number> = []
+      const first = (): number => {
+        looked.push(clock.currentTimeMillisUnsafe())
+        return 700
+      }
+      yield* fork(watches.make(() => clock.currentTimeMillisUnsafe(), [first, () => 300, () => 500]).run)
+      yield* TestClock.adjust(900)
+      assert.deepStrictEqual(looked, [0, 300, 600, 900])
     }))
 
   it.effect("does not miss what happens while it looks", () =>
