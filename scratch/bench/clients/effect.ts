@@ -21,8 +21,7 @@ const transport = ({ ca, url }: Job): Layer.Layer<FluxTransport, FluxError> =>
     region: "us-east-1",
     endpointUrl: url,
     ca,
-    credentials: { accessKeyId: "any", secretAccessKey: "any" },
-    connections: process.env["SHARED"] === undefined ? "isolated" : "shared"
+    credentials: { accessKeyId: "any", secretAccessKey: "any" }
   })
 
 /** What both have. */
