@@ -68,7 +68,9 @@ export const make = (options: {
           }))
       }),
     // one that waits for its answer does not hold up the next
-    follow: (changes) => Stream.runForEach(changes, (next) => next === base ? Effect.void : Effect.forkChild(followOne(next)))
+    follow: (changes) => Stream.runForEach(changes, (next) =>
+        // at once, as the next one is laid over it
+        next === base ? Effect.void : Effect.forkChild(followOne(next), { startImmediately: true }))
   }
 }
 

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Scheduler from "effect/Scheduler"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as FluxError from "../../src/FluxError.ts"
 import type * as FluxMessage from "../../src/FluxMessage.ts"
@@ -96,6 +97,15 @@ describe("settings of a call", () => {
         assert.strictEqual(settings()[key], expected, key)
       }
     }), { arbitrary: { runs: 200, size: 20, seed: "flux" } })
+
+  it.effect("defaults that change and change back before anybody has looked are as they were", () =>
+    Effect.gen(function*() {
+      const { call, settings } = yield* make()
+      const before = settings()
+      yield* call.follow(Stream.make(before, { ...before, minConfidence: 0.3 }, before))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(settings().minConfidence, before.minConfidence)
+    }))
 
   it.effect("a change of the defaults is asked for where the call has not set it, and back to none by its value", () =>
     Effect.gen(function*() {
