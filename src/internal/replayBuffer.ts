@@ -215,12 +215,12 @@ export const make = (options: {
     }
   }
   /** The byte of the conversation with which the next frame of the framer begins. */
-  let begin = 0
+  let frameFrom = 0
   const enqueue = (bytes: Uint8Array): void => {
-    frames.push({ dataType: "BINARY", bytes, position: begin / sampleBytes, at: clock.currentTimeMillisUnsafe() })
+    frames.push({ dataType: "BINARY", bytes, position: frameFrom / sampleBytes, at: clock.currentTimeMillisUnsafe() })
     waiting += bytes.length
     for (const reader of readers) reader.bytes += bytes.length
-    begin += bytes.length
+    frameFrom += bytes.length
   }
   /** Moves a reader over what was dropped; the frame it comes to. */
   const settle = (reader: Place): AudioFrame | undefined => {
@@ -307,7 +307,7 @@ export const make = (options: {
   }
   /** Lets go of what is less than a frame. */
   const flush = (): void => {
-    begin = offset - framer.pending()
+    frameFrom = offset - framer.pending()
     framer.flush(enqueue)
   }
   const put = (pcm: Uint8Array): void => {
@@ -315,7 +315,7 @@ export const make = (options: {
     const orphan = framer.pending() === 0 ? (sampleBytes - (offset % sampleBytes)) % sampleBytes : 0
     const before = frames.length
     const partialBefore = partial()
-    begin = offset - framer.pending() + orphan
+    frameFrom = offset - framer.pending() + orphan
     offset += pcm.length
     framer.push(orphan === 0 ? pcm : pcm.subarray(orphan), enqueue)
     if (frames.length > before || partialBefore === 0) partialSince = clock.currentTimeMillisUnsafe()

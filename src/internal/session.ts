@@ -384,12 +384,12 @@ export const make = (options: {
 
   /** Accepted, and Connected, each within its bound. */
   const connecting: watches.Duty<FluxError.FluxError> = () => {
-    if (status !== "opening" && status !== "accepted") return Number.POSITIVE_INFINITY
-    const { connectedTimeout, openTimeout } = changes.settings()
-    const bound = status === "opening" ? openTimeout : connectedTimeout
-    const left = stageBegan + Duration.toMillis(bound) - now()
+    const at = stage()
+    if (at !== "open" && at !== "connected") return Number.POSITIVE_INFINITY
+    const bound = millis(at === "open" ? "openTimeout" : "connectedTimeout")
+    const left = stageBegan + bound - now()
     if (left > 0) return left
-    tooLate = failure(new FluxError.ConnectTimeout({ stage: status === "opening" ? "open" : "connected", seconds: Duration.toSeconds(bound) }))
+    tooLate = failure(new FluxError.ConnectTimeout({ stage: at, seconds: bound / 1000 }))
     return tooLate
   }
   const sendKeepAlive = keepAlive.make({

@@ -50,6 +50,7 @@ const tolerance = 0.001
 /** Most that is remembered where a server never tells how far it is: some hours of stops and starts; 80 s of frames. */
 const maxSegments = 8192
 const maxSends = 1024
+/** Fewer than so many are not worth the moving. */
 const minForgotten = 64
 
 /** A new timeline. `sampleRate` in Hz; `begin` is the sample of the conversation that a session begins with. */
