@@ -96,7 +96,12 @@ export const Update = Schema.Struct({ type: Schema.tag("Update"), ...turn })
 export type Update = typeof Update.Type
 
 /** The turn is probably over: a reply may be drafted. Only with `eagerEotThreshold`. */
-export const EagerEndOfTurn = Schema.Struct({ type: Schema.tag("EagerEndOfTurn"), ...turn })
+export const EagerEndOfTurn = Schema.Struct({
+  type: Schema.tag("EagerEndOfTurn"),
+  ...turn,
+  /** Whether the turn would be accepted with these words; see EndOfTurn. */
+  accepted: Schema.Boolean
+})
 export type EagerEndOfTurn = typeof EagerEndOfTurn.Type
 
 /** The speaker went on after an EagerEndOfTurn: drop the draft. */

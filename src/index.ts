@@ -5,6 +5,7 @@
 export * as Audio from "./Audio.ts"
 export * as AudioFile from "./AudioFile.ts"
 export * as Capture from "./Capture.ts"
+export * as EagerReply from "./EagerReply.ts"
 export * as FakeTransport from "./FakeTransport.ts"
 export * as Fault from "./simulator/Fault.ts"
 export * as FluxError from "./FluxError.ts"

@@ -15,7 +15,9 @@ export const metricNames = {
   reconnects: "flux.reconnects",
   outboxBytes: "flux.outbox.bytes",
   behindSeconds: "flux.behind.seconds",
-  errors: "flux.errors"
+  errors: "flux.errors",
+  replyDrafts: "flux.reply.drafts",
+  replyGained: "flux.reply.gained"
 } as const
 
 /** Spans, from the outside in; `connect` ones are stages of a session. */
@@ -143,3 +145,18 @@ const errors = Metric.counter(metricNames.errors, {
 })
 /** By the tag of the reason; `Defect` where something broke that should not. */
 export const errorsBy = (reason: string): Metric.Counter<number> => Metric.withAttributes(errors, { reason })
+
+const drafts = Metric.counter(metricNames.replyDrafts, {
+  description: "Drafts of replies that were begun, by what became of them",
+  incremental: true,
+  attributes: { unit: "{draft}" }
+})
+/** By what became of it. */
+export const replyDrafts = (outcome: string): Metric.Counter<number> => Metric.withAttributes(drafts, { outcome })
+
+/** Of a reply whose speech began. */
+export const replyGained = Metric.histogram(metricNames.replyGained, {
+  description: "How much earlier speech began than with a draft begun at EndOfTurn",
+  boundaries: seconds,
+  attributes: { unit: "s" }
+})

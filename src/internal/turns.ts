@@ -129,9 +129,17 @@ export const make = (options: TurnOptions): Turns => {
       ...common,
       ending,
       ...(info.trigger == null || ending !== "confirmed" ? {} : { trigger: info.trigger }),
-      accepted: accepts(common.averageConfidence, options.settings().minConfidence)
+      accepted: isAccepted(common)
     }
   }
+
+  const goOn = (turn: Open, info: TurnInfo, receivedAt: number, raw: unknown): TurnEvent => {
+    const type = eventOf(turn, info)
+    if (type !== "EagerEndOfTurn") return fields(type, turn.number, info, receivedAt, raw)
+    const common = fields(type, turn.number, info, receivedAt, raw)
+    return { ...common, accepted: isAccepted(common) }
+  }
+  const isAccepted = ({ averageConfidence }: TurnFields): boolean => accepts(averageConfidence, options.settings().minConfidence)
 
   const close = (ending: "closed" | "lost", receivedAt: number): Array<TurnEvent> => {
     if (open === undefined) return []
@@ -142,7 +150,7 @@ export const make = (options: TurnOptions): Turns => {
     return [end(turn, turn.latest, ending, receivedAt)]
   }
   /** Of a turn that another session began: what of a message is to be told; undefined where nothing is. */
-  const goOn = (turn: Open, received: TurnInfo): TurnInfo | undefined => {
+  const toTell = (turn: Open, received: TurnInfo): TurnInfo | undefined => {
     if (!turn.heard) {
       turn.heard = opens(received)
       turn.index = received.turn_index
@@ -189,7 +197,7 @@ export const make = (options: TurnOptions): Turns => {
     // Flux went on to another turn and never ended this one
     if (open !== undefined && !carried && open.index !== received.turn_index) events.push(...close("closed", receivedAt))
 
-    const told = open === undefined ? received : goOn(open, received)
+    const told = open === undefined ? received : toTell(open, received)
     if (told === undefined) return events
     const info = withoutReported(told, ended)
     const turn = open ?? { number: next, index: info.turn_index, latest: info, received, heard: true, eagerHere: false, eager: false }
@@ -211,7 +219,7 @@ export const make = (options: TurnOptions): Turns => {
       const final = info.transcript === "" ? { ...info, transcript: turn.latest.transcript, words: turn.latest.words } : info
       ended = received.transcript === "" ? turn.received : received
       events.push(end(turn, final, "confirmed", receivedAt, raw))
-    } else events.push(fields(eventOf(turn, info), turn.number, info, receivedAt, raw))
+    } else events.push(goOn(turn, info, receivedAt, raw))
     return events
   }
 
