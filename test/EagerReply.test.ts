@@ -27,6 +27,15 @@ const becomes = (name: string, timeline: Timeline, lines: Array<string>, cut: Ar
       assert.deepStrictEqual(yield* outcome(timeline, of), { lines, cut, exit: Exit.void })
     }))
 
+/** Drafts by what became of them, as the metric has it. */
+const outcomes = Effect.map(Metric.snapshot, (all) =>
+  all.flatMap((metric) =>
+    metric.id === Observability.metricNames.replyDrafts && metric.type === "Counter"
+      ? [[String(metric.attributes?.["outcome"]), Number(metric.state.count)] as const]
+      : []).toSorted())
+const withOwnMetrics = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
+
 describe("EagerReply", () => {
   describe("a draft", () => {
     becomes("that is ready is spoken at the end of its turn", [[0, start(0)], [100, eager(0, "a")], [600, end(0, "a")]], [
@@ -306,7 +315,8 @@ describe("EagerReply", () => {
         ["says", "interrupted", 600],
         ["thinks", "interrupted", 600]
       ])
-    }))
+      assert.deepStrictEqual(yield* outcomes, [["ended", 1], ["interrupted", 1]])
+    }).pipe(withOwnMetrics))
 
   it.effect("holds events up where its consumer is behind, and loses nothing", () =>
     Effect.gen(function*() {
@@ -342,14 +352,10 @@ describe("EagerReply", () => {
         [2600, eager(3, "e")],
         [2700, "ends"]
       ], { ...pace, failsToThink: [3] })
-      const snapshot = yield* Metric.snapshot
-      const drafts = snapshot.flatMap((metric) =>
-        metric.id === Observability.metricNames.replyDrafts && metric.type === "Counter"
-          ? [[String(metric.attributes?.["outcome"]), Number(metric.state.count)] as const]
-          : []).toSorted()
+      const drafts = yield* outcomes
       assert.deepStrictEqual(drafts, [["ended", 1], ["failed", 1], ["interrupted", 1], ["resumed", 1], ["spoken", 1]])
-      const gained = snapshot.flatMap((metric) =>
+      const gained = (yield* Metric.snapshot).flatMap((metric) =>
         metric.id === Observability.metricNames.replyGained && metric.type === "Histogram" ? [metric.state.count, metric.state.sum] : [])
       assert.deepStrictEqual(gained, [2, 0.15])
-    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+    }).pipe(withOwnMetrics))
 })

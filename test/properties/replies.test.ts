@@ -17,7 +17,7 @@ import { runs } from "./runs.ts"
 
 const Step = Schema.Struct({
   gap: Schema.Literals([0, 0, 40, 100, 300, 1500]),
-  what: Schema.Literals(["start", "start", "quiet", "update", "eager", "eager", "eager", "unsure", "resumed", "end", "end", "end", "closed", "refused", "lost"]),
+  what: Schema.Literals(["start", "start", "quiet", "update", "eager", "eager", "eager", "unsure", "resumed", "resumed", "resumed", "end", "end", "end", "closed", "refused", "lost"]),
   words: Schema.Literals(["a", "a", "a", "b", ""]),
   /** Of the turn that is open, of the one before, or of the next one. */
   turn: Schema.Literals([0, 0, 0, 0, 0, -1, 1])
@@ -93,7 +93,7 @@ describe("replies", () => {
         assert.deepStrictEqual(playing.pollUnsafe(), Exit.succeed(conversation.how === "fails" ? Exit.fail("broken") : Exit.void))
       }
       check(conversation, timeline, acts, told)
-    }), runs(400))
+    }), runs(1000))
 })
 
 const check = (
@@ -121,12 +121,16 @@ const check = (
     }
   }
 
+  /** What speaks against a draft that was begun for a turn at a time, until that turn ended. */
+  const against = (turn: number, text: string, from: number): Array<number> =>
+    timeline.slice(0, 1 + (due.find(({ event }) => event.turn === turn)?.index ?? timeline.length)).flatMap(([at, event]) => {
+      const isAgainst = event.type === "TurnResumed" || event.transcript !== text || (event.type === "EndOfTurn" && !isGood(event))
+      return at > from && event.turn === turn && isAgainst ? [at] : []
+    })
   for (const one of thoughts) {
     const why = timeline.findIndex(([at, event]) => at === one.from && event.turn === one.turn && event.transcript === one.text && begins(event))
     assert.isAtLeast(why, 0, `drafts for nothing at ${one.from}`)
-    const against = timeline.filter(([at, event]) => at > one.from && event.turn === one.turn && !due.some((end) => end.event.turn === one.turn && end.at < at))
-      .filter(([, event]) => event.type === "TurnResumed" || event.transcript !== one.text || (event.type === "EndOfTurn" && !isGood(event)))
-    for (const [at] of against) assert.isAtMost(one.until ?? 0, at, "goes on with a draft that is of no use")
+    for (const at of against(one.turn, one.text, one.from)) assert.isAtMost(one.until ?? 0, at, "goes on with a draft that is of no use")
   }
 
   if (how === "left") return
@@ -143,9 +147,12 @@ const check = (
   const heard = told.filter((event) =>
     event.type === "Spoken" || (event.type === "Interrupted" && event.spokenFrom !== undefined) || (event.type === "Failed" && event.stage === "speech"))
   assert.strictEqual(heard.length, sayings.length, "all that is said is told of")
+  for (const { startedAt, transcript, turn } of heard) {
+    assert.deepStrictEqual(against(turn, transcript, startedAt), [], "speaks a draft that was to be dropped")
+  }
   for (const event of told) {
     if (event.type !== "Spoken") continue
-    const draft = thoughts.find(({ from, turn }) => from === event.startedAt && turn === event.turn)
+    const draft = thoughts.findLast(({ from, turn }) => from === event.startedAt && turn === event.turn)
     const [for_] = due.filter((end) => end.event.turn === event.turn)
     if (draft === undefined || for_ === undefined) return assert.fail("spoken of nothing")
     const without = for_.at + (draft.until ?? 0) - draft.from
