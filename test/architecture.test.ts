@@ -8,7 +8,8 @@ const textOf = (file: string): string => readFileSync(new URL(file, root), "utf8
 
 /** The house from the ground up: a file imports from its own line and those above, never from one below. */
 const lines: ReadonlyArray<{ readonly name: string; readonly files: RegExp; readonly packages: RegExp }> = [
-  { name: "pure", files: /^(FluxMessage|FluxEvent|FluxError|Audio|internal\/(?!session\.|conversation|relay|opener|rotation|wantedSettings|sessionShape|openSession|callSettings|wav|eventStream|eventEncoding|chunkSigning|requestSignature)\w+)\.ts$/, packages: /^effect\// },
+  { name: "pure", files: /^(FluxMessage|FluxEvent|FluxError|Audio|internal\/(?!replies|session\.|conversation|relay|opener|rotation|wantedSettings|sessionShape|openSession|callSettings|wav|eventStream|eventEncoding|chunkSigning|requestSignature)\w+)\.ts$/, packages: /^effect\// },
+  { name: "replies", files: /^(EagerReply|internal\/replies)\.ts$/, packages: /^effect\// },
   { name: "chunk signing", files: /^internal\/(eventStream|eventEncoding|chunkSigning|requestSignature)\.ts$/, packages: /^node:(crypto|zlib|buffer)$|^effect\// },
   { name: "service interfaces", files: /^(FluxTransport|FluxSettings)\.ts$/, packages: /^effect\// },
   { name: "session", files: /^(FluxSession|internal\/(session|conversation|relay|opener|rotation|wantedSettings|sessionShape|openSession|callSettings))\.ts$/, packages: /^effect\// },

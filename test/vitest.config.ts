@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
@@ -5,6 +6,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
+    // on two cores, too: most tests wait for themselves, and one file takes as long as all others
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // what is logged on the way is of interest where something failed
     silent: "passed-only"
   }

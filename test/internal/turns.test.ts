@@ -146,15 +146,17 @@ describe("turns", () => {
 
   it("averages word confidences, and accepts only what exceeds the minimum", () => {
     const words = [{ word: "a", confidence: 0.5 }, { word: "b", confidence: 1 }]
-    const end = (minConfidence: number, extra: object) => {
-      const event = make(minConfidence).take(infoOf({ event: "EndOfTurn", transcript: "a b", extra }), 0)[1]
-      return event?.type === "EndOfTurn" ? { average: event.averageConfidence, accepted: event.accepted } : undefined
+    for (const type of ["EndOfTurn", "EagerEndOfTurn"] as const) {
+      const end = (minConfidence: number, extra: object) => {
+        const event = make(minConfidence).take(infoOf({ event: type, transcript: "a b", extra }), 0)[1]
+        return event?.type === type ? { average: event.averageConfidence, accepted: event.accepted } : undefined
+      }
+      assert.deepStrictEqual(end(0, { words }), { average: 0.75, accepted: true })
+      assert.deepStrictEqual(end(0.74, { words }), { average: 0.75, accepted: true })
+      assert.deepStrictEqual(end(0.75, { words }), { average: 0.75, accepted: false })
+      assert.deepStrictEqual(end(0.1, { words: [] }), { average: undefined, accepted: false })
+      assert.deepStrictEqual(end(0, { words: [] }), { average: undefined, accepted: true })
     }
-    assert.deepStrictEqual(end(0, { words }), { average: 0.75, accepted: true })
-    assert.deepStrictEqual(end(0.74, { words }), { average: 0.75, accepted: true })
-    assert.deepStrictEqual(end(0.75, { words }), { average: 0.75, accepted: false })
-    assert.deepStrictEqual(end(0.1, { words: [] }), { average: undefined, accepted: false })
-    assert.deepStrictEqual(end(0, { words: [] }), { average: undefined, accepted: true })
   })
 
   it("tells the language: the first that Flux names, English of the English model, else none", () => {

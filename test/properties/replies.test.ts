@@ -109,7 +109,7 @@ const check = (
   assert.deepStrictEqual(acts.filter(({ until }) => until === undefined), [], "left running")
 
   for (const [at, one] of sayings.entries()) {
-    const [for_] = due.filter(({ event }) => event.turn === one.turn)
+    const for_ = due.find(({ event }) => event.turn === one.turn)
     if (for_ === undefined) return assert.fail(`speaks to turn ${one.turn}, which is to get no reply`)
     assert.strictEqual(one.text, `re ${for_.event.transcript}`, "speaks what was drafted for other words")
     assert.isAtLeast(one.from, for_.at, "speaks before the turn has ended")
@@ -138,7 +138,7 @@ const check = (
   assert.deepStrictEqual(final.map(({ turn }) => turn).toSorted((a, b) => a - b), due.map(({ event }) => event.turn), "one outcome a reply")
   for (const event of told) {
     if (event.type !== "Interrupted") continue
-    const [for_] = due.filter((end) => end.event.turn === event.turn)
+    const for_ = due.find((end) => end.event.turn === event.turn)
     const causes = [...interruptionsAfter(timeline, for_?.index ?? 0), ...(how === "fails" ? [(timeline.at(-1)?.[0] ?? 0) + 100] : [])]
     assert.include(causes, event.at, "interrupted by nobody")
   }
@@ -153,7 +153,7 @@ const check = (
   for (const event of told) {
     if (event.type !== "Spoken") continue
     const draft = thoughts.findLast(({ from, turn }) => from === event.startedAt && turn === event.turn)
-    const [for_] = due.filter((end) => end.event.turn === event.turn)
+    const for_ = due.find((end) => end.event.turn === event.turn)
     if (draft === undefined || for_ === undefined) return assert.fail("spoken of nothing")
     const without = for_.at + (draft.until ?? 0) - draft.from
     assert.strictEqual(event.gained, Math.max(0, without - event.spokenFrom), "gained")
