@@ -113,11 +113,12 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
     // who speaks is waited for until silent; the others must not take over now
     for (const reply of interrupted) reply.outcome = "interrupted"
     line.splice(0, line.length, ...line.filter(({ spokenFrom }) => spokenFrom !== undefined))
-    return Effect.forEach(interrupted, (reply) => {
+    const told = Effect.forEach(interrupted, (reply) => {
       const { ended, spokenFrom } = reply
       const times = { endedAt: ended.at, ...(spokenFrom === undefined ? {} : { spokenFrom }) }
-      return Effect.andThen(stop(reply), tell({ type: "Interrupted", ...common(reply), ...times }))
+      return tell({ type: "Interrupted", ...common(reply), ...times })
     }, { discard: true })
+    return Effect.andThen(Effect.forEach(interrupted, stop, { discard: true }), told)
   })
 
   const endTurn = (turn: EndOfTurn) => {
