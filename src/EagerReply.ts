@@ -10,8 +10,9 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { EagerEndOfTurn, EndOfTurn, FluxEvent } from "./FluxEvent.ts"
 import * as replies from "./internal/replies.ts"
@@ -22,7 +23,8 @@ export type Turn = EagerEndOfTurn | EndOfTurn
 /**
  * What an agent does. `Scope`, where they need it, is the reply's own: it closes when the draft is dropped, or the speech
  * has ended. A language model that gives its words one by one is forked into it by `draft`, which returns a queue of them
- * at once; `speak` takes them from there.
+ * at once; `speak` takes them from there. Types follow `draft`: write it first, as a plain function of its turn (an
+ * `Effect.fn` goes in a constant before).
  */
 export interface Options<D, DE, DR, A, SE, SR> {
   /** Thinks of a reply; interrupted when it is not wanted any more. It must change nothing that cannot be taken back. */
@@ -103,8 +105,8 @@ export type ReplyEvent<A, E = never> = Drafted | Discarded | Spoken<A> | Interru
  * Replies to the turns of one conversation, as its events come, and tells what becomes of them; `Stream.tap` before it sees
  * the events themselves. When the events end, what is being said is said to its end. When they fail, so does this, at once,
  * and breaks off what is being said. A draft or speech that fails is a {@link Failed}, and the conversation goes on;
- * {@link orFail} is for those who want it to end. Up to 256 events wait for a consumer that is behind; then the events are
- * held up, too.
+ * {@link orFail} is for those who want it to end. Agent and barge-in never wait for a consumer; where it is 4,096 of these
+ * events behind, no more events are taken until it has caught up.
  *
  * @example
  * microphone.pipe(
@@ -125,15 +127,27 @@ export const reply: {
   options: Options<D, DE, DR, A, SE, SR>
 ): Stream.Stream<ReplyEvent<A, DE | SE>, E, R | Exclude<DR | SR, Scope.Scope>> =>
   Stream.unwrap(Effect.gen(function*() {
-    const told = yield* Queue.bounded<ReplyEvent<A, DE | SE>, E | Cause.Done>(256)
-    const all = yield* replies.make(options, (event) => Effect.asVoid(Queue.offer(told, event)))
-    yield* Effect.exit(Stream.runForEach(events, all.take)).pipe(
+    // who is slow to end keeps nobody else going
+    const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+    const told = yield* Queue.unbounded<ReplyEvent<A, DE | SE>, E | Cause.Done>()
+    const room = yield* Latch.make(true)
+    const tell = (event: ReplyEvent<A, DE | SE>): void => {
+      Queue.offerUnsafe(told, event)
+      if (Queue.sizeUnsafe(told) >= mostTold) room.closeUnsafe()
+    }
+    const all = yield* Scope.provide(replies.make(options, tell), scope)
+    yield* Effect.exit(Stream.runForEach(events, (event) => Effect.andThen(room.await, all.take(event)))).pipe(
       Effect.flatMap((exit) => Effect.as(all.end(Exit.isFailure(exit)), exit)),
       Effect.flatMap((exit) => Exit.isFailure(exit) ? Queue.failCause(told, exit.cause) : Queue.end(told)),
-      Effect.forkScoped
+      Effect.forkIn(scope)
     )
-    return Stream.fromQueue(told)
+    return Stream.tap(Stream.fromQueue(told), () => Effect.sync(() => {
+      if (Queue.sizeUnsafe(told) < mostTold) room.openUnsafe()
+    }))
   })))
+
+/** How many wait to be told of before no more events are taken. */
+const mostTold = 4096
 
 /** Fails where a turn got no reply because a draft or its speech failed: with that, and the conversation ends. */
 export const orFail = <A, RE, E, R>(

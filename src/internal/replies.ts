@@ -2,7 +2,8 @@
  * The replies of a conversation, from a draft to the end of its speech: what is begun, dropped, said and broken off.
  *
  * Each is one fiber, which drafts, waits until its turn has ended and nobody else speaks, and speaks. Events are taken one
- * after another, and what they decide waits for no fiber, so that a barge-in is heard whatever a voice is doing.
+ * after another, and what they decide waits for nobody: a barge-in is heard whatever a voice is doing, and neither waits for
+ * those who are told of it.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -24,6 +25,9 @@ export interface Replies<R> {
   readonly end: (cutOff: boolean) => Effect.Effect<void>
 }
 
+/** Takes an event without waiting. */
+type Tell<Event> = (event: Event) => void
+
 /** What became of a draft. */
 export type Outcome = Discarded["reason"] | "failed" | "interrupted" | "spoken"
 
@@ -43,10 +47,13 @@ interface Ended {
   readonly at: number
 }
 
-/** Replies that tell what becomes of them; what is left of them is interrupted with the Scope. */
+/**
+ * Replies that tell what becomes of them. What is left of them is interrupted with the Scope, which should close all at once:
+ * one that is slow to end must not keep another one speaking.
+ */
 export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
   { draft, speak }: Options<D, DE, DR, A, SE, SR>,
-  tell: (event: ReplyEvent<A, DE | SE>) => Effect.Effect<void>
+  tell: Tell<ReplyEvent<A, DE | SE>>
 ): Effect.fn.Return<Replies<Exclude<DR | SR, Scope.Scope>>, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
@@ -68,29 +75,36 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
     cueFirst()
   }
 
-  const fail = (reply: Reply, stage: "draft" | "speech", cause: Cause.Cause<DE | SE>): Effect.Effect<void> => {
+  const fail = (reply: Reply, stage: "draft" | "speech", cause: Cause.Cause<DE | SE>): void => {
     reply.outcome = "failed"
-    // its turn may still get another one
+    forget(reply)
+    // nobody waits for a voice that there is not
+    if (stage === "draft") leave(reply)
+    tell({ type: "Failed", ...common(reply), stage, final: reply.ended !== undefined, cause })
+  }
+  /** Its turn may still get another one. */
+  const forget = (reply: Reply): void => {
     if (early === reply) early = undefined
-    return tell({ type: "Failed", ...common(reply), stage, final: reply.ended !== undefined, cause })
   }
   const life = (reply: Reply) =>
     Effect.gen(function*() {
       const drafted = yield* Effect.exit(Effect.suspend(() => draft(reply.turn)))
-      if (Exit.isFailure(drafted)) return yield* fail(reply, "draft", drafted.cause)
+      if (Exit.isFailure(drafted)) return fail(reply, "draft", drafted.cause)
       const drafting = now() - reply.startedAt
-      yield* tell({ type: "Drafted", ...common(reply) })
+      tell({ type: "Drafted", ...common(reply) })
       const ended = yield* Deferred.await(reply.cue)
       const spokenFrom = reply.spokenFrom = now()
       const gained = Math.max(0, ended.at + drafting - spokenFrom)
       yield* Metric.update(telemetry.replyGained, gained / 1000)
       const spoken = yield* Effect.exit(Effect.suspend(() => speak(drafted.value, ended.turn)))
-      if (Exit.isFailure(spoken)) return yield* fail(reply, "speech", spoken.cause)
+      if (Exit.isFailure(spoken)) return fail(reply, "speech", spoken.cause)
       reply.outcome = "spoken"
-      yield* tell({ type: "Spoken", ...common(reply), endedAt: ended.at, spokenFrom, gained, value: spoken.value })
+      tell({ type: "Spoken", ...common(reply), endedAt: ended.at, spokenFrom, gained, value: spoken.value })
     }).pipe(
       Effect.scoped,
+      Effect.tapDefect((defect) => Effect.logError("A reply's Scope does not close", defect)),
       Effect.onExit(() => {
+        forget(reply)
         leave(reply)
         return Metric.update(telemetry.replyDrafts(reply.outcome ?? (reply.ended === undefined ? "ended" : "interrupted")), 1)
       })
@@ -106,19 +120,19 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
       if (reply === undefined) return Effect.void
       early = undefined
       reply.outcome = reason
-      return Effect.andThen(stop(reply), tell({ type: "Discarded", ...common(reply), reason }))
+      tell({ type: "Discarded", ...common(reply), reason })
+      return stop(reply)
     })
   const interruptAll = Effect.suspend(() => {
     const interrupted = line.filter(({ outcome }) => outcome === undefined)
     // who speaks is waited for until silent; the others must not take over now
     for (const reply of interrupted) reply.outcome = "interrupted"
     line.splice(0, line.length, ...line.filter(({ spokenFrom }) => spokenFrom !== undefined))
-    const told = Effect.forEach(interrupted, (reply) => {
+    for (const reply of interrupted) {
       const { ended, spokenFrom } = reply
-      const times = { endedAt: ended.at, ...(spokenFrom === undefined ? {} : { spokenFrom }) }
-      return tell({ type: "Interrupted", ...common(reply), ...times })
-    }, { discard: true })
-    return Effect.andThen(Effect.forEach(interrupted, stop, { discard: true }), told)
+      tell({ type: "Interrupted", ...common(reply), endedAt: ended.at, ...(spokenFrom === undefined ? {} : { spokenFrom }) })
+    }
+    return Effect.forEach(interrupted, stop, { discard: true })
   })
 
   const endTurn = (turn: EndOfTurn) => {
