@@ -4,11 +4,13 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as EagerReply from "../src/EagerReply.ts"
+import type { EndOfTurn } from "../src/FluxEvent.ts"
 import * as Observability from "../src/Observability.ts"
 import { eager, end, eventsOf, make, type Pace, play, resumed, start, type Timeline, update } from "./support/agent.ts"
 import { fork } from "./support/session.ts"
@@ -185,6 +187,19 @@ describe("EagerReply", () => {
       { thinks: [500, 100], speaks: 1000 }
     )
     becomes(
+      "is broken off with all others that are being drafted",
+      [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, end(1, "b")], [300, start(2)]],
+      ["300 Interrupted 0 a before it was spoken", "300 Interrupted 1 b before it was spoken"],
+      ["thinks until 300", "thinks until 300"]
+    )
+    becomes(
+      "is broken off once, however often the caller interrupts",
+      [[0, start(0)], [100, end(0, "a")], [500, start(1)], [600, start(2)]],
+      ["400 Drafted 0 a", "500 Interrupted 0 a from 400"],
+      ["says until 1000"],
+      { ...pace, fallsSilent: 500 }
+    )
+    becomes(
       "that waits for another one is broken off with it",
       [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, end(1, "b")], [700, start(2)]],
       ["400 Drafted 0 a", "500 Drafted 1 b", "700 Interrupted 0 a from 400", "700 Interrupted 1 b before it was spoken"],
@@ -233,6 +248,13 @@ describe("EagerReply", () => {
       { ...pace, failsToThink: [0] }
     )
     becomes(
+      "leaves the draft of the next turn alone",
+      [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, eager(1, "b")], [700, end(1, "b")]],
+      ["400 Failed 0 a draft", "500 Drafted 1 b", "1700 Spoken 1 b from 700 (300 earlier)"],
+      [],
+      { ...pace, failsToThink: [0] }
+    )
+    becomes(
       "of speech lets the next one speak",
       [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, end(1, "b")]],
       ["400 Drafted 0 a", "500 Drafted 1 b", "1400 Failed 0 a speech", "2400 Spoken 1 b from 1400 (0 earlier)"],
@@ -249,15 +271,40 @@ describe("EagerReply", () => {
         const failed = told.flatMap((event) => event.type === "Failed" ? event.cause.reasons.map(({ _tag }) => _tag) : [])
         assert.deepStrictEqual(failed, ["Die", "Interrupt"])
       }))
-    it.effect("can be where the effect is made", () =>
+    it.effect("can be where an effect is made", () =>
       Effect.gen(function*() {
-        const told = yield* Stream.runCollect(EagerReply.reply(eventsOf([[0, start(0)], [0, end(0, "a")]]), {
-          draft: (): Effect.Effect<string> => {
-            throw new Error("bug")
-          },
-          speak: () => Effect.void
-        }))
-        assert.deepStrictEqual(told.map(({ type }) => type), ["Failed"])
+        const bug = (): Effect.Effect<string> => {
+          throw new Error("bug")
+        }
+        const stages = Effect.fnUntraced(function*(options: EagerReply.Options<string, never, never, string, never, never>) {
+          const told = yield* Stream.runCollect(EagerReply.reply(eventsOf([[0, start(0)], [0, end(0, "a")]]), options))
+          return told.map((event) => event.type === "Failed" ? event.stage : event.type)
+        })
+        const well = () => Effect.succeed("well")
+        assert.deepStrictEqual(yield* stages({ draft: bug, speak: well }), ["draft"])
+        assert.deepStrictEqual(yield* stages({ draft: well, speak: bug }), ["Drafted", "speech"])
+      }))
+    it.effect("of a draft that ends its own fiber costs no later reply", () =>
+      Effect.gen(function*() {
+        const replies = EagerReply.reply(
+          eventsOf([[0, start(0)], [0, eager(0, "a")], [100, end(0, "a")], [200, start(1)], [300, end(1, "b")]]),
+          {
+            draft: ({ turn }) => turn > 0 ? Effect.void : Effect.withFiber((self) => {
+              self.interruptUnsafe()
+              return Effect.never
+            }),
+            speak: () => Effect.void
+          }
+        )
+        const playing = yield* fork(Stream.runCollect(replies))
+        yield* TestClock.adjust(1000)
+        assert.deepStrictEqual((yield* Fiber.join(playing)).map(({ turn, type }) => `${type} ${turn}`), ["Drafted 1", "Spoken 1"])
+      }))
+    it.effect("of the events, too, is passed on as it is", () =>
+      Effect.gen(function*() {
+        const dying = Stream.concat(Stream.fromIterable([start(0), end(0, "a")]), Stream.die("bug"))
+        const exit = yield* Effect.exit(Stream.runDrain(EagerReply.reply(dying, make(pace).options)))
+        assert.deepStrictEqual(exit, Exit.die("bug"))
       }))
     it.effect("ends the conversation where that is asked for, unless another draft is to come", () =>
       Effect.gen(function*() {
@@ -318,23 +365,105 @@ describe("EagerReply", () => {
       assert.deepStrictEqual(yield* outcomes, [["ended", 1], ["interrupted", 1]])
     }).pipe(withOwnMetrics))
 
-  it.effect("holds events up where its consumer is behind, and loses nothing", () =>
-    Effect.gen(function*() {
-      const turns = 200
-      const timeline = Array.from({ length: turns }, (_, turn): Timeline => [[turn, start(turn, false)], [turn, end(turn, `${turn}`)]]).flat()
-      const { options } = make({})
-      const release = yield* Deferred.make<void>()
-      const playing = yield* fork(EagerReply.reply(eventsOf(timeline), options).pipe(
-        Stream.tap(() => Deferred.await(release)),
-        Stream.runCollect
-      ))
-      yield* TestClock.adjust(1000)
-      yield* Deferred.succeed(release, undefined)
-      yield* TestClock.adjust(1000)
+  describe("a reply's Scope", () => {
+    /** Plays two turns; the Scope of each reply takes 500 ms to close, and then does as told. */
+    const closing = Effect.fnUntraced(function*(close: Effect.Effect<void>, draft: Effect.Effect<string, string>, ...barge: Timeline) {
+      const options = {
+        draft: ({ turn }: EagerReply.Turn) =>
+          Effect.andThen(Effect.addFinalizer(() => Effect.andThen(Effect.sleep(500), close)), turn === 0 ? draft : Effect.succeed("well")),
+        speak: (text: string, { type }: EndOfTurn) => Effect.succeed(`${text} at ${type}`)
+      }
+      const timeline: Timeline = [[0, start(0)], [100, eager(0, "a")], [200, end(0, "a")], ...barge, [300, start(1, false)], [400, end(1, "b")]]
+      const playing = yield* fork(Stream.runCollect(EagerReply.reply(eventsOf(timeline), options)))
+      yield* TestClock.adjust(5000)
       const told = yield* Fiber.join(playing)
-      assert.deepStrictEqual(told.map(({ turn, type }) => `${type} ${turn}`), Array.from({ length: turns }, (_, turn) =>
-        [`Drafted ${turn}`, `Spoken ${turn}`]).flat())
+      for (const event of told) {
+        assert.strictEqual(event.id, "call")
+        if (event.type === "Spoken") assert.strictEqual(event.value, "well at EndOfTurn")
+      }
+      return told.map(({ at, turn, type }) => `${at} ${type} ${turn}`)
+    })
+    it.effect("is closed before another voice speaks, and what was spoken is not interrupted in it", () =>
+      Effect.gen(function*() {
+        const told = yield* closing(Effect.void, Effect.succeed("well"), [250, start(1)])
+        assert.deepStrictEqual(told, ["100 Drafted 0", "200 Spoken 0", "400 Drafted 1", "700 Spoken 1"])
+      }))
+    it.effect("of a draft that failed lets others speak", () =>
+      Effect.gen(function*() {
+        const told = yield* closing(Effect.void, Effect.andThen(Effect.sleep(250), Effect.fail("cannot")))
+        assert.deepStrictEqual(told, ["350 Failed 0", "400 Drafted 1", "400 Spoken 1"])
+      }))
+    it.effect("that breaks when it closes is logged, and costs no later reply", () => {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => void logged.push([logLevel, message]))
+      return Effect.gen(function*() {
+        const told = yield* closing(Effect.die("bug"), Effect.succeed("well"))
+        assert.deepStrictEqual(told, ["100 Drafted 0", "200 Spoken 0", "400 Drafted 1", "700 Spoken 1"])
+        assert.deepStrictEqual(logged[0], ["Error", ["A reply's Scope does not close", "bug"]])
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    })
+  })
+
+  it.effect("speaks no more, and takes no more events, once its consumer has left, although a draft is slow to stop", () =>
+    Effect.gen(function*() {
+      const spoken: Array<number> = []
+      let taken = 0
+      const later = Array.from({ length: 20 }, (_, at) => [600 + 100 * at, update(1, "b")] as const)
+      const events = Stream.tap(
+        eventsOf([[0, start(0)], [100, end(0, "a")], [200, start(1, false)], [210, eager(1, "b")], ...later]),
+        () => Effect.sync(() => void taken++)
+      )
+      const playing = yield* fork(Stream.runDrain(EagerReply.reply(events, {
+        draft: ({ turn }) => turn === 0 ? Effect.sleep(700) : Effect.onInterrupt(Effect.never, () => Effect.sleep(5000)),
+        speak: (_, { turn }) => Effect.sync(() => void spoken.push(turn))
+      })))
+      yield* TestClock.adjust(500)
+      yield* fork(Fiber.interrupt(playing))
+      yield* TestClock.adjust(10_000)
+      assert.deepStrictEqual([spoken, taken], [[], 4])
+      assert.isDefined(playing.pollUnsafe())
     }))
+
+  describe("a consumer that is behind", () => {
+    /** So many turns of a millisecond, then one whose reply takes five seconds, which the caller interrupts. */
+    const busy = (turns: number): Timeline => [
+      ...Array.from({ length: turns }, (_, turn): Timeline => [[turn, start(turn, false)], [turn, end(turn, `${turn}`)]]).flat(),
+      [turns, start(turns, false)],
+      [turns, end(turns, "last")],
+      [turns + 1000, start(turns + 1)]
+    ]
+    const stuck = Effect.fnUntraced(function*(turns: number) {
+      const { acts, options } = make({ speaks: [...Array.from({ length: turns }, () => 0), 5000] })
+      const release = yield* Deferred.make<void>()
+      let taken = 0
+      const events = Stream.tap(eventsOf(busy(turns)), () => Effect.sync(() => void taken++))
+      const playing = yield* fork(EagerReply.reply(events, options).pipe(Stream.tap(() => Deferred.await(release)), Stream.runCollect))
+      yield* TestClock.adjust(turns + 2000)
+      const takenSoFar = taken
+      const last = acts.at(-1)
+      yield* Deferred.succeed(release, undefined)
+      yield* TestClock.adjust(20_000)
+      return { takenSoFar, last, told: (yield* Fiber.join(playing)).map(({ turn, type }) => `${type} ${turn}`) }
+    })
+    const expected = (turns: number): Array<string> =>
+      [...Array.from({ length: turns }, (_, turn) => [`Drafted ${turn}`, `Spoken ${turn}`]).flat(), `Drafted ${turns}`, `Interrupted ${turns}`]
+
+    it.effect("keeps neither the agent from speaking nor the caller from interrupting it", () =>
+      Effect.gen(function*() {
+        const { last, told } = yield* stuck(400)
+        assert.deepInclude(last, { what: "says", turn: 400, from: 400, until: 1400, how: "interrupted" })
+        assert.deepStrictEqual(told, expected(400))
+      }))
+
+    it.effect("holds events up where it is thousands behind, and loses nothing", () =>
+      Effect.gen(function*() {
+        const turns = 6000
+        const { takenSoFar, told } = yield* stuck(turns)
+        // two events a turn, in and out
+        assert.isBelow(takenSoFar, 2 * 4200)
+        assert.deepStrictEqual(told, expected(turns))
+      }))
+  })
 
   it.effect("counts what became of drafts, and the time that was gained", () =>
     Effect.gen(function*() {
