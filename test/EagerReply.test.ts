@@ -188,7 +188,7 @@ describe("EagerReply", () => {
     )
     becomes(
       "is broken off with all others that are being drafted",
-      [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, end(1, "b")], [300, start(2)]],
+      [[0, start(0)], [100, end(0, "a")], [150, start(1, false)], [200, end(1, "b")], [300, start(2)], [5000, "ends"]],
       ["300 Interrupted 0 a before it was spoken", "300 Interrupted 1 b before it was spoken"],
       ["thinks until 300", "thinks until 300"]
     )
@@ -403,6 +403,17 @@ describe("EagerReply", () => {
       }).pipe(Effect.provide(Logger.layer([logger])))
     })
   })
+
+  it.effect("speaks no more once its consumer has left, although the events are slow to stop", () =>
+    Effect.gen(function*() {
+      const { acts, options } = make(pace)
+      const events = Stream.ensuring(eventsOf([[0, start(0)], [100, end(0, "a")], [60_000, "ends"]]), Effect.sleep(5000))
+      const playing = yield* fork(Stream.runDrain(EagerReply.reply(events, options)))
+      yield* TestClock.adjust(500)
+      yield* fork(Fiber.interrupt(playing))
+      yield* TestClock.adjust(10_000)
+      assert.deepInclude(acts.at(-1), { what: "says", from: 400, until: 500, how: "interrupted" })
+    }))
 
   it.effect("speaks no more, and takes no more events, once its consumer has left, although a draft is slow to stop", () =>
     Effect.gen(function*() {
