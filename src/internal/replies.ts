@@ -25,12 +25,6 @@ export interface Replies<R> {
   readonly end: (cutOff: boolean) => Effect.Effect<void>
 }
 
-/** Takes an event without waiting. */
-type Tell<Event> = (event: Event) => void
-
-/** What became of a draft. */
-export type Outcome = Discarded["reason"] | "failed" | "interrupted" | "spoken"
-
 interface Reply {
   readonly turn: Turn
   readonly startedAt: number
@@ -39,8 +33,8 @@ interface Reply {
   fiber?: Fiber.Fiber<void>
   readonly ended?: Ended
   spokenFrom?: number
-  /** Decided once. */
-  outcome?: Outcome
+  /** What became of it; decided once. */
+  outcome?: Discarded["reason"] | "failed" | "interrupted" | "spoken"
 }
 interface Ended {
   readonly turn: EndOfTurn
@@ -53,7 +47,7 @@ interface Ended {
  */
 export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
   { draft, speak }: Options<D, DE, DR, A, SE, SR>,
-  tell: Tell<ReplyEvent<A, DE | SE>>
+  tell: (event: ReplyEvent<A, DE | SE>) => void
 ): Effect.fn.Return<Replies<Exclude<DR | SR, Scope.Scope>>, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
@@ -75,16 +69,17 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
     cueFirst()
   }
 
+  /** Its turn may still get another one. */
+  const forget = (reply: Reply): void => {
+    if (early === reply) early = undefined
+  }
+
   const fail = (reply: Reply, stage: "draft" | "speech", cause: Cause.Cause<DE | SE>): void => {
     reply.outcome = "failed"
     forget(reply)
     // nobody waits for a voice that there is not
     if (stage === "draft") leave(reply)
     tell({ type: "Failed", ...common(reply), stage, final: reply.ended !== undefined, cause })
-  }
-  /** Its turn may still get another one. */
-  const forget = (reply: Reply): void => {
-    if (early === reply) early = undefined
   }
   const life = (reply: Reply) =>
     Effect.gen(function*() {
@@ -125,11 +120,11 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
     })
   const interruptAll = Effect.suspend(() => {
     const interrupted = line.filter(({ outcome }) => outcome === undefined)
-    // who speaks is waited for until silent; the others must not take over now
-    for (const reply of interrupted) reply.outcome = "interrupted"
+    // who speaks is waited for until silent; the others must not take over when it is
     line.splice(0, line.length, ...line.filter(({ spokenFrom }) => spokenFrom !== undefined))
     for (const reply of interrupted) {
       const { ended, spokenFrom } = reply
+      reply.outcome = "interrupted"
       tell({ type: "Interrupted", ...common(reply), endedAt: ended.at, ...(spokenFrom === undefined ? {} : { spokenFrom }) })
     }
     return Effect.forEach(interrupted, stop, { discard: true })

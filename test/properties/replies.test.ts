@@ -70,7 +70,7 @@ const repliesDue = (timeline: ReadonlyArray<readonly [number, TurnEvent]>) => {
   return timeline.flatMap(([at, event], index) => {
     if (event.type !== "EndOfTurn" || event.turn <= ended) return []
     ended = event.turn
-    return event.accepted && event.ending !== "lost" && event.transcript !== "" ? [{ at, event, index }] : []
+    return isGood(event) && event.transcript !== "" ? [{ at, event, index }] : []
   })
 }
 

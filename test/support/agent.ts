@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as EagerReply from "../../src/EagerReply.ts"
 import type { EagerEndOfTurn, EndOfTurn, FluxEvent, StartOfTurn, TurnResumed, Update } from "../../src/FluxEvent.ts"
+import { fork } from "./session.ts"
 
 const common = (turn: number, transcript: string) => ({
   id: "call",
@@ -109,10 +110,8 @@ export const line = (event: EagerReply.ReplyEvent<string, string>): string => {
 export const play = Effect.fnUntraced(function*(timeline: Timeline, pace: Pace, within = 10_000) {
   const { acts, options } = make(pace)
   const told: Array<EagerReply.ReplyEvent<string, string>> = []
-  const playing = yield* Effect.forkChild(
-    Effect.exit(Stream.runForEach(EagerReply.reply(eventsOf(timeline), options), (event) => Effect.sync(() => void told.push(event)))),
-    { startImmediately: true }
-  )
+  const replies = EagerReply.reply(eventsOf(timeline), options)
+  const playing = yield* fork(Effect.exit(Stream.runForEach(replies, (event) => Effect.sync(() => void told.push(event)))))
   yield* TestClock.adjust(within)
   const exit = playing.pollUnsafe() === undefined ? yield* Effect.die("it does not end") : yield* Fiber.join(playing)
   return { told, lines: told.map(line), acts, exit }
