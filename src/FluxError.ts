@@ -19,6 +19,12 @@ import * as Schema from "effect/Schema"
 export const Stage = Schema.Literals(["settings", "open", "connected", "streaming", "closing"])
 export type Stage = typeof Stage.Type
 
+/** What an IAM policy must allow, on the endpoint (protocol 5.9); `sagemaker:InvokeEndpoint` does not cover it. */
+export const action = "sagemaker:InvokeEndpointWithBidirectionalStream"
+
+/** The CloudWatch log group of an endpoint's container. */
+export const logGroup = (endpoint: string): string => `/aws/sagemaker/Endpoints/${endpoint}`
+
 /** One broken rule of the settings: which setting, and what it must be. */
 export const SettingsIssue = Schema.Struct({ setting: Schema.String, problem: Schema.String })
 export type SettingsIssue = typeof SettingsIssue.Type
@@ -93,7 +99,7 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
     if (/Signature/i.test(kind)) {
       return "The signature does not match: check the secret key, and that the region of the endpoint is the one signed for"
     }
-    return "The role needs sagemaker:InvokeEndpointWithBidirectionalStream on the endpoint; sagemaker:InvokeEndpoint does not cover it"
+    return `The role needs ${action} on the endpoint; sagemaker:InvokeEndpoint does not cover it`
   }
   override get message(): string {
     return `Not allowed (${[this.status, this.errorType].filter((part) => part !== undefined).join(", ")}): ${this.detail}`
@@ -109,7 +115,7 @@ export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
   endpoint: Schema.optional(Schema.String)
 }) {
   get hint(): string {
-    return `Read the endpoint's CloudWatch log group /aws/sagemaker/Endpoints/${this.endpoint ?? "<endpoint name>"}${
+    return `Read the endpoint's CloudWatch log group ${logGroup(this.endpoint ?? "<endpoint name>")}${
       this.logStreamArn === undefined ? "" : ` (${this.logStreamArn})`
     }. Common causes: a model that the endpoint does not run, language hints on flux-general-en, numerals, profanityFilter or redact on a bundle without them, a threshold out of range, or an endpoint that is overloaded`
   }

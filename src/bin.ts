@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import { doctor } from "./cli/doctor.ts"
 import { faults } from "./cli/faults.ts"
 import { presenter, tell } from "./cli/print.ts"
 import { runMain } from "./cli/Shutdown.ts"
@@ -22,7 +23,7 @@ const { version } = Schema.decodeUnknownSync(Package)(createRequire(import.meta.
 
 Command.make("flux-stt").pipe(
   Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),
-  Command.withSubcommands([transcribe, simulate, faults, schema]),
+  Command.withSubcommands([transcribe, doctor, simulate, faults, schema]),
   Command.run({ version }),
   Effect.provide(telemetry.layer),
   Effect.tapCause(tell),

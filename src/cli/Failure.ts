@@ -23,6 +23,13 @@ export class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schem
   }
 }
 
+/** `doctor` has found, and told, what is wrong. */
+export class Unwell extends Schema.TaggedError<Unwell>()("Unwell", { failed: Schema.Int }) {
+  override get message(): string {
+    return this.failed === 1 ? "one check failed" : `${this.failed} checks failed`
+  }
+}
+
 /** 0 done, 2 usage, settings or bad input, 130 interrupted, 1 everything else. */
 export const exitStatus = <A, E>(exit: Exit.Exit<A, E>): number => {
   if (Exit.isSuccess(exit)) return 0

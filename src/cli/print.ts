@@ -1,9 +1,12 @@
 /** The way of lines to stdout and stderr. */
 import type * as Cause from "effect/Cause"
 import * as CliOutput from "effect/cli/CliOutput"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Sink from "effect/Sink"
@@ -34,6 +37,13 @@ export const tell = <E>(cause: Cause.Cause<E>): Effect.Effect<void> => {
 
 /** A line to stderr. */
 export const say = (line: string): Effect.Effect<void> => Console.error(`flux-stt: ${line}`)
+
+/** Without `--log-level` only what goes wrong is logged: sessions, and an embedded simulator, tell more than the command's user asks for. */
+export const quiet = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | GlobalFlag.Setting.Identifier<"log-level">> =>
+  Effect.flatMap(GlobalFlag.LogLevel, (level) =>
+    Option.isSome(level) ? effect : Effect.provideService(effect, References.MinimumLogLevel, "Warn"))
 
 /** Whoever read stdout has gone. */
 class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}

@@ -2,11 +2,9 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
 import type * as AudioFile from "../AudioFile.ts"
@@ -16,7 +14,7 @@ import * as Transcriber from "../Transcriber.ts"
 import { type Broken, CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import * as outputs from "./outputs.ts"
-import { print, say } from "./print.ts"
+import { print, quiet, say } from "./print.ts"
 import { Shutdown } from "./Shutdown.ts"
 import * as simulation from "./simulation.ts"
 import * as source from "./source.ts"
@@ -82,13 +80,6 @@ export const transcribe = Command.make("transcribe", config, (input) =>
     }
   ])
 )
-
-/** Without `--log-level` only what goes wrong is logged: the embedded simulator tells of every session. */
-const quiet = <A, E, R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | GlobalFlag.Setting.Identifier<"log-level">> =>
-  Effect.flatMap(GlobalFlag.LogLevel, (level) =>
-    Option.isSome(level) ? effect : Effect.provideService(effect, References.MinimumLogLevel, "Warn"))
 
 const run = Effect.fnUntraced(function*(input: Input) {
   const shutdown = yield* Shutdown

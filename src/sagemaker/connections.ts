@@ -35,16 +35,21 @@ export interface Connections {
 const flushBound = "500 millis"
 const streamsPerConnection = 100
 
+/** The host of a URL as sockets take it. */
+export const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "")
+
+/** Whom TLS trusts, and that it is for HTTP/2. `ca` is PEM in place of the usual roots. */
+export const tlsOptions = (host: string, ca: string | undefined): tls.ConnectionOptions => ({
+  ALPNProtocols: ["h2"],
+  ...(net.isIP(host) === 0 ? { servername: host } : {}),
+  ...(ca === undefined ? {} : { ca })
+})
+
 const connect = (url: URL, ca: string | undefined): net.Socket => {
-  const host = url.hostname.replace(/^\[|\]$/g, "")
-  if (url.protocol === "http:") return net.connect({ host, port: Number(url.port || 80) })
-  return tls.connect({
-    host,
-    port: Number(url.port || 443),
-    ALPNProtocols: ["h2"],
-    ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    ...(ca === undefined ? {} : { ca })
-  })
+  const host = hostOf(url)
+  return url.protocol === "http:"
+    ? net.connect({ host, port: Number(url.port || 80) })
+    : tls.connect({ host, port: Number(url.port || 443), ...tlsOptions(host, ca) })
 }
 
 /** Node goes on with any TLS server. Not to be done at `secureConnect`: a socket destroyed there aborts the process. */

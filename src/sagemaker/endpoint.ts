@@ -123,8 +123,15 @@ export interface Resolved {
   readonly credentials: Provider
 }
 
-/** Resolves options; fails with `InvalidSettings`, which names every problem. Connects to nothing. */
-export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Resolved, FluxError.FluxError> {
+/** What options come to, as far as they do. */
+export interface Examined extends Omit<Resolved, "name" | "region" | "url"> {
+  readonly issues: ReadonlyArray<FluxError.SettingsIssue>
+  readonly region: string | undefined
+  readonly url: URL | undefined
+}
+
+/** Looks at options, and at what the SDK finds where they say nothing. Connects to nothing. */
+export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Examined> {
   const issues: Array<FluxError.SettingsIssue> = []
   const report: Report = (setting, problem) => issues.push({ setting, problem })
   checkNames(options, report)
@@ -159,14 +166,13 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
   if (options.endpointUrl !== undefined && useFips) report("useFips", "cannot be combined with endpointUrl: give a FIPS host there")
   if (options.endpointUrl !== undefined && useDualStack) report("useDualStack", "cannot be combined with endpointUrl: give a dual-stack host there")
 
-  const url = custom ??
-    (region === undefined ? undefined : Option.getOrUndefined(awsUrl(client, region, useFips, useDualStack)))
-  if (url === undefined && issues.length === 0) report("region", "has no endpoint that the SDK knows")
-  if (issues.length > 0 || region === undefined || url === undefined || options.endpointName === undefined) {
-    return yield* FluxError.make(new FluxError.InvalidSettings({ issues }), "settings")
-  }
+  const regionIsSound = !issues.some(({ setting }) => setting === "region")
+  const url = custom ?? (region === undefined || !regionIsSound || options.endpointUrl !== undefined
+    ? undefined
+    : Option.getOrUndefined(awsUrl(client, region, useFips, useDualStack)))
+  if (url === undefined && regionIsSound && options.endpointUrl === undefined) report("region", "has no endpoint that the SDK knows")
   return {
-    name: options.endpointName,
+    issues,
     variant: options.variant,
     region,
     url,
@@ -174,4 +180,14 @@ export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.
     capabilities,
     credentials: (options) => client.config.credentials(options)
   }
+})
+
+/** Resolves options; fails with `InvalidSettings`, which names every problem. Connects to nothing. */
+export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Resolved, FluxError.FluxError> {
+  const { issues, ...found } = yield* examine(options)
+  const { region, url } = found
+  if (issues.length > 0 || region === undefined || url === undefined || options.endpointName === undefined) {
+    return yield* FluxError.make(new FluxError.InvalidSettings({ issues }), "settings")
+  }
+  return { ...found, name: options.endpointName, region, url }
 })

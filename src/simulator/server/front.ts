@@ -128,7 +128,9 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
     if (Result.isFailure(judged)) {
       const { refusal, request } = judged.failure
       exchange.make(stream, { requestId, chain: undefined, after: later, drop }).wire.refuse(refusal)
-      return endpoint.refused({ ...request, requestId }, refusal, now())
+      // somebody who looks whether there is a server has no session
+      const isProbe = request.endpointName === undefined && headers[":method"] === "GET"
+      return isProbe ? undefined : endpoint.refused({ ...request, requestId }, refusal, now())
     }
     const { chain, request } = judged.success
     const { play, wire } = exchange.make(stream, { requestId, chain, after: later, drop })

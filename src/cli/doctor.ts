@@ -1,0 +1,47 @@
+/** `flux-stt doctor`: what stands between this machine and a Flux endpoint, one line a check, and what to do about it. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { Unwell } from "./Failure.ts"
+import * as Finding from "./Finding.ts"
+import * as flags from "./flags.ts"
+import { quiet } from "./print.ts"
+
+const config = {
+  connect: Flag.Boolean("connect").pipe(
+    Flag.withDescription("Open a real session too, with one second of silence; the endpoint counts it like any other"),
+    Flag.withDefault(false)
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("One finding as JSON a line"),
+    Flag.withDefault(false)
+  ),
+  capabilities: flags.capabilities,
+  endpoint: flags.endpoint,
+  settings: flags.settings
+}
+
+type Input = Command.Command.Config.Infer<typeof config>
+
+/** The command. Exit status 0 where nothing failed, 1 where something did. */
+export const doctor = Command.make("doctor", config, (input) => quiet(run(input))).pipe(
+  Command.withDescription("Checks what a call needs, from Node to the endpoint, and says what to do about what is wrong"),
+  Command.withExamples([
+    { command: "flux-stt doctor --endpoint-name my-flux --region us-east-2", description: "All but the session itself" },
+    { command: "flux-stt doctor --endpoint-name my-flux --region us-east-2 --connect", description: "With a session of a second" },
+    { command: "flux-stt doctor --json > findings.ndjson", description: "For a ticket: it holds no credentials" }
+  ])
+)
+
+const run = Effect.fnUntraced(function*(input: Input) {
+  const { examine } = yield* Effect.promise(() => import("./examination.ts"))
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const counts = { ok: 0, warning: 0, failed: 0, skipped: 0 }
+  yield* examine(input, (finding) => {
+    counts[finding.state]++
+    return Console.log(input.json ? JSON.stringify(finding) : Finding.text(finding, canColor))
+  })
+  if (counts.failed > 0) return yield* new Unwell({ failed: counts.failed })
+})

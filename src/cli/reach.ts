@@ -1,0 +1,71 @@
+/** What `flux-stt doctor` says of the way to the endpoint, step by step. */
+import * as Effect from "effect/Effect"
+import type { TLSSocket } from "node:tls"
+import * as probe from "../sagemaker/probe.ts"
+import * as Finding from "./Finding.ts"
+
+/** The checks of it, in order. */
+export const checks = ["name", "tcp", "tls", "http2", "clock"] as const
+type Check = typeof checks[number]
+
+/** Where to, and how. */
+export interface Way {
+  readonly url: URL
+  /** PEM to trust in place of the usual roots. */
+  readonly ca: string | undefined
+  readonly target: Finding.Target
+  readonly tell: (finding: Finding.Finding) => Effect.Effect<void>
+}
+
+/** Goes it and tells each finding; says whether the server was reached. What comes after a step that fails is skipped. */
+export const reach = Effect.fnUntraced(function*({ ca, target, tell, url }: Way): Effect.fn.Return<boolean> {
+  let check: Check = "name"
+  return yield* Effect.gen(function*() {
+    const addresses = yield* probe.lookup(url)
+    yield* tell(Finding.ok(check, `${url.hostname} is ${addresses.slice(0, shownAddresses).join(", ")}${addresses.length > shownAddresses ? ", ..." : ""}`))
+
+    check = "tcp"
+    const socket = yield* probe.dial(url)
+    yield* tell(Finding.ok(check, `port ${socket.remotePort} is open`))
+
+    check = "tls"
+    const secured = url.protocol === "http:" ? undefined : yield* probe.secure(url, socket, ca)
+    yield* tell(secured === undefined ? Finding.skipped(check, "http:// has none") : Finding.ok(check, trusted(secured)))
+
+    check = "http2"
+    const { ahead } = yield* probe.greet(url, secured ?? socket)
+    yield* tell(Finding.ok(check, "the server speaks it"))
+    yield* tell(clock(ahead))
+    return true
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("FluxError", (error) => {
+      const rest = checks.slice(checks.indexOf(check) + 1)
+      return tell(Finding.fromError(check, error, target)).pipe(
+        Effect.andThen(Effect.forEach(rest, (later) => tell(Finding.skipped(later, `${check} failed`)), { discard: true })),
+        Effect.as(false)
+      )
+    })
+  )
+})
+
+const shownAddresses = 3
+
+const trusted = (socket: TLSSocket): string => {
+  const { issuer, valid_to } = socket.getPeerCertificate()
+  const by = [issuer?.O, issuer?.CN].flat().find((name) => name !== undefined)
+  return `${socket.getProtocol()}; certificate ${by === undefined ? "" : `of ${by}, `}valid until ${valid_to}`
+}
+
+/** A clock that is so far off, in seconds, is worth knowing; one that is AWS's bound off has its signatures refused. */
+const [noticeable, refused] = [30, 300]
+
+const clock = (ahead: number | undefined): Finding.Finding => {
+  if (ahead === undefined) return Finding.skipped("clock", "the server does not tell the time")
+  const seconds = Math.round(Math.abs(ahead) / 1000)
+  if (seconds < noticeable) return Finding.ok("clock", "within seconds of the server's")
+  const found = `${seconds} s ${ahead > 0 ? "behind" : "ahead of"} the server's`
+  return Finding.warning("clock", found, seconds < refused
+    ? "Synchronise it: AWS refuses signatures that are five minutes off"
+    : "Synchronise it: AWS refuses such signatures; this client corrects them by the answer, which costs a refused request")
+}

@@ -1,0 +1,112 @@
+/**
+ * Reaches for an endpoint step by step, as a session would, and says at which step it fails: name, TCP, TLS, HTTP/2.
+ * Nothing is signed, and no session opened.
+ */
+import { lookup as resolveName } from "node:dns/promises"
+import * as http2 from "node:http2"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as FluxError from "../FluxError.ts"
+import { hostOf, tlsOptions } from "./connections.ts"
+import { bareError } from "./errors.ts"
+
+/** How long each step may take. */
+export const stepBound = 5
+
+/** The addresses of the name. */
+export const lookup = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<ReadonlyArray<string>, FluxError.FluxError> {
+  const host = hostOf(url)
+  if (net.isIP(host) !== 0) return [host]
+  const found = yield* bounded(Effect.tryPromise({ try: () => resolveName(host, { all: true }), catch: (cause) => failed(url, cause) }))
+  return found.map(({ address }) => address)
+})
+
+/** A TCP connection, as long as the Scope. */
+export const dial = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<net.Socket, FluxError.FluxError, Scope.Scope> {
+  const socket = yield* held(() => net.connect({ host: hostOf(url), port: portOf(url) }))
+  yield* bounded(happens(url, socket, "connect"))
+  return socket
+})
+
+/** TLS over a TCP connection. Trusts as a session does. */
+export const secure = Effect.fnUntraced(function*(
+  url: URL,
+  socket: net.Socket,
+  ca: string | undefined
+): Effect.fn.Return<tls.TLSSocket, FluxError.FluxError, Scope.Scope> {
+  const secured = yield* held(() => tls.connect({ socket, ...tlsOptions(hostOf(url), ca) }))
+  yield* bounded(happens(url, secured, "secureConnect"))
+  if (secured.alpnProtocol !== "h2") return yield* failed(url, new Error("the server does not offer HTTP/2"))
+  return secured
+})
+
+/** What a server that speaks HTTP/2 says to a request that is no invocation. */
+export interface Greeting {
+  /** Milliseconds by which its clock is ahead of this machine's; undefined where it does not tell the time. */
+  readonly ahead: number | undefined
+}
+
+/** Begins HTTP/2 and asks for nothing in particular, for the sake of the date of the answer. */
+export const greet = Effect.fnUntraced(function*(
+  url: URL,
+  socket: net.Socket
+): Effect.fn.Return<Greeting, FluxError.FluxError, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const session = yield* Effect.acquireRelease(
+    Effect.sync(() => http2.connect(url, { createConnection: () => socket }).on("error", ignore)),
+    (session) => Effect.sync(() => session.destroy())
+  )
+  yield* bounded(happens(url, session, "remoteSettings"))
+  const asked = clock.currentTimeMillisUnsafe()
+  const date = yield* Effect.callback<string | undefined>((resume) => {
+    const request = session.request({ ":method": "GET", ":path": "/ping" })
+    const done = (date?: string): void => resume(Effect.succeed(date))
+    request.on("response", (headers) => done(headers.date)).on("error", () => done()).on("close", () => done())
+    return Effect.sync(() => request.destroy())
+  }).pipe(Effect.timeoutOrElse({ duration: `${stepBound} seconds`, orElse: () => Effect.succeed(undefined) }))
+  const told = date === undefined ? Number.NaN : Date.parse(date)
+  // a date has whole seconds: on average it is half of one too early
+  const here = (asked + clock.currentTimeMillisUnsafe()) / 2
+  return { ahead: Number.isNaN(told) ? undefined : told + 500 - here }
+})
+
+const portOf = (url: URL): number => Number(url.port || (url.protocol === "http:" ? 80 : 443))
+
+const failed = (url: URL, cause: unknown): FluxError.FluxError =>
+  FluxError.make(new FluxError.ConnectFailed({ target: url.host, cause: bareError(cause, []) }), "open")
+
+const bounded = <A>(step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
+  Effect.timeoutOrElse(step, {
+    duration: `${stepBound} seconds`,
+    orElse: () => Effect.fail(FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: stepBound }), "open"))
+  })
+
+const ignore = (): void => undefined
+
+/** A socket that is destroyed with the Scope, and whose errors harm nobody. */
+const held = <S extends net.Socket>(make: () => S): Effect.Effect<S, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = make()
+      socket.on("error", ignore)
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** Waits for an event; an error, or an end, before it is a failure. */
+const happens = (
+  url: URL,
+  source: net.Socket | http2.ClientHttp2Session,
+  event: string
+): Effect.Effect<void, FluxError.FluxError> =>
+  Effect.callback<void, FluxError.FluxError>((resume) => {
+    const came = (): void => resume(Effect.void)
+    const broke = (cause: Error): void => resume(Effect.fail(failed(url, cause)))
+    const closed = (): void => broke(new Error("the server closed the connection"))
+    source.once(event, came).once("error", broke).once("close", closed)
+    return Effect.sync(() => void source.off(event, came).off("error", broke).off("close", closed))
+  })
