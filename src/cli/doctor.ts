@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { Unwell } from "./Failure.ts"
 import * as Finding from "./Finding.ts"
 import * as flags from "./flags.ts"
+import type { Cut } from "./liveLine.ts"
 import { quiet } from "./print.ts"
 
 const config = {
@@ -36,12 +37,20 @@ export const doctor = Command.make("doctor", config, (input) => quiet(run(input)
 )
 
 const run = Effect.fnUntraced(function*(input: Input) {
-  const { examine } = yield* Effect.promise(() => import("./examination.ts"))
-  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const counts = { ok: 0, warning: 0, failed: 0, skipped: 0 }
-  yield* examine(input, (finding) => {
-    counts[finding.state]++
-    return Console.log(input.json ? JSON.stringify(finding) : Finding.text(finding, canColor))
+  const { checks, examine } = yield* Effect.promise(() => import("./examination.ts"))
+  const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const Screen = canAnimate && !input.json ? yield* Effect.promise(() => import("./Screen.ts")) : undefined
+  let failed = 0
+  let made = 0
+  const lineOf = (finding: Finding.Finding): string =>
+    input.json ? JSON.stringify(finding) : `${Screen?.erase ?? ""}${Finding.text(finding, canColor)}`
+  const examined = examine(input, (finding) => {
+    made++
+    if (finding.state === "failed") failed++
+    return Console.log(lineOf(finding))
   })
-  if (counts.failed > 0) return yield* new Unwell({ failed: counts.failed })
+  // some checks take seconds to find that nobody answers
+  const underWay = (columns: number, cut: Cut): string => cut(`...   ${checks(input.connect)[made] ?? ""}`, columns)
+  yield* Screen === undefined ? examined : Effect.scoped(Effect.andThen(Screen.show(underWay), examined))
+  if (failed > 0) return yield* new Unwell({ failed })
 })

@@ -23,6 +23,11 @@ export interface Input {
   readonly settings: Readonly<Record<string, unknown>>
 }
 
+const ofThisSide = ["node", "settings", "endpoint", "region", "credentials", "address"]
+
+/** The names of all checks, in order. */
+export const checks = (connect: boolean): ReadonlyArray<string> => [...ofThisSide, ...reach.checks, ...(connect ? rehearsal.checks : [])]
+
 /** Makes all checks, and tells each finding as it comes. */
 export const examine = Effect.fnUntraced(function*(
   input: Input,

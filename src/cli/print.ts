@@ -14,6 +14,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { type EndOfTurn, type FluxEvent, isTurnEvent, type TurnEvent } from "../FluxEvent.ts"
 import { Broken, report } from "./Failure.ts"
+import { plain } from "./liveLine.ts"
 import * as Output from "./Output.ts"
 
 /** Help and version go to stdout, a command line that makes no sense to stderr only. */
@@ -54,18 +55,24 @@ export interface Printing {
   readonly json: boolean
   /** The call's own, for a turn that an interruption leaves open. */
   readonly minConfidence: number
+  /** A terminal's line that changes is in the way of those that stay: this takes it back. Default: none. */
+  readonly erase?: string | undefined
 }
 
 /**
  * Writes events as lines to stdout and what else there is to know to stderr. A reader that has gone ends it quietly; an
  * interruption ends the open turn first, as its words are all that will be heard of it.
  */
-export const print = ({ json, minConfidence }: Printing) =>
+export const print = ({ erase, json, minConfidence }: Printing) =>
 <E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.gen(function*() {
     const stdio = yield* Stdio.Stdio
     let open: Exclude<TurnEvent, EndOfTurn> | undefined
-    const lineOf = (event: FluxEvent): string | undefined => json ? Output.json(event) : Output.text(event)
+    const lineOf = (event: FluxEvent): string | undefined => {
+      if (json) return Output.json(event)
+      const text = Output.text(event)
+      return text === undefined || erase === undefined ? text : `${erase}${plain(text)}`
+    }
     const write = (lines: Stream.Stream<string, E, R>) =>
       lines.pipe(
         Stream.map((line) => `${line}\n`),

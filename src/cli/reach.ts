@@ -22,7 +22,7 @@ export const reach = Effect.fnUntraced(function*({ ca, target, tell, url }: Way)
   let check: Check = "name"
   return yield* Effect.gen(function*() {
     const addresses = yield* probe.lookup(url)
-    yield* tell(Finding.ok(check, `${url.hostname} is ${addresses.slice(0, shownAddresses).join(", ")}${addresses.length > shownAddresses ? ", ..." : ""}`))
+    yield* tell(Finding.ok(check, resolved(addresses)))
 
     check = "tcp"
     const socket = yield* probe.dial(url)
@@ -50,6 +50,9 @@ export const reach = Effect.fnUntraced(function*({ ca, target, tell, url }: Way)
 })
 
 const shownAddresses = 3
+
+const resolved = (addresses: ReadonlyArray<string>): string =>
+  `${addresses.slice(0, shownAddresses).join(", ")}${addresses.length > shownAddresses ? ", ..." : ""}`
 
 const trusted = (socket: TLSSocket): string => {
   const { issuer, valid_to } = socket.getPeerCertificate()

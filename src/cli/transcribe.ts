@@ -5,6 +5,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Audio from "../Audio.ts"
 import type * as AudioFile from "../AudioFile.ts"
@@ -19,6 +20,7 @@ import { Shutdown } from "./Shutdown.ts"
 import * as simulation from "./simulation.ts"
 import * as source from "./source.ts"
 import * as transports from "./transports.ts"
+import * as watching from "./watching.ts"
 
 const config = {
   file: Argument.String("file").pipe(
@@ -88,13 +90,16 @@ const run = Effect.fnUntraced(function*(input: Input) {
     Layer.provide(Layer.succeed(FluxTransport, transport)),
     Layer.provide(FluxSettings.layer(settings))
   )
+  const watched = yield* watching.make({ json: input.json, settings })
   yield* shutdown.graceful((asked) =>
     Stream.interruptWhen(paced(file, input), Effect.andThen(asked, say("finishing; once more to stop at once"))).pipe(
+      watched.audio(file.format),
       Transcriber.transcribe({ finish: input.finish }),
       Stream.provide(services),
-      print({ json: input.json, minConfidence: settings.minConfidence })
+      Stream.tap(watched.event),
+      print({ json: input.json, minConfidence: settings.minConfidence, erase: watched.erase })
     )
-  )
+  ).pipe(watched.around)
 })
 
 const paced = (
@@ -119,6 +124,7 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   const { ledger, replay } = input.simulation
   const path = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)
   if (input.raw && Option.isNone(input.file)) add("raw: give a file of raw audio, or - for standard input")
+  if (path === "-" && (yield* (yield* Stdio.Stdio).stdinIsTerminal)) add("file: standard input is a terminal: pipe audio into it, or give a file")
   if (path === undefined && !simulate) add("file: give a WAV file, or - for standard input, or try --simulate")
   for (const [flag, value] of Object.entries(simulate ? input.endpoint : input.simulation)) {
     if (value !== undefined) add(`${flag}: ${simulate ? "--simulate has its own endpoint" : "is for --simulate only"}`)

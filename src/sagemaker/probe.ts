@@ -20,14 +20,14 @@ export const stepBound = 5
 export const lookup = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<ReadonlyArray<string>, FluxError.FluxError> {
   const host = hostOf(url)
   if (net.isIP(host) !== 0) return [host]
-  const found = yield* bounded(Effect.tryPromise({ try: () => resolveName(host, { all: true }), catch: (cause) => failed(url, cause) }))
+  const found = yield* bounded(url, Effect.tryPromise({ try: () => resolveName(host, { all: true }), catch: (cause) => failed(url, cause) }))
   return found.map(({ address }) => address)
 })
 
 /** A TCP connection, as long as the Scope. */
 export const dial = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<net.Socket, FluxError.FluxError, Scope.Scope> {
   const socket = yield* held(() => net.connect({ host: hostOf(url), port: portOf(url) }))
-  yield* bounded(happens(url, socket, "connect"))
+  yield* bounded(url, happens(url, socket, "connect"))
   return socket
 })
 
@@ -38,7 +38,7 @@ export const secure = Effect.fnUntraced(function*(
   ca: string | undefined
 ): Effect.fn.Return<tls.TLSSocket, FluxError.FluxError, Scope.Scope> {
   const secured = yield* held(() => tls.connect({ socket, ...tlsOptions(hostOf(url), ca) }))
-  yield* bounded(happens(url, secured, "secureConnect"))
+  yield* bounded(url, happens(url, secured, "secureConnect"))
   if (secured.alpnProtocol !== "h2") return yield* failed(url, new Error("the server does not offer HTTP/2"))
   return secured
 })
@@ -59,14 +59,14 @@ export const greet = Effect.fnUntraced(function*(
     Effect.sync(() => http2.connect(url, { createConnection: () => socket }).on("error", ignore)),
     (session) => Effect.sync(() => session.destroy())
   )
-  yield* bounded(happens(url, session, "remoteSettings"))
+  yield* bounded(url, happens(url, session, "remoteSettings"))
   const asked = clock.currentTimeMillisUnsafe()
   const date = yield* Effect.callback<string | undefined>((resume) => {
     const request = session.request({ ":method": "GET", ":path": "/ping" })
     const done = (date?: string): void => resume(Effect.succeed(date))
     request.on("response", (headers) => done(headers.date)).on("error", () => done()).on("close", () => done())
     return Effect.sync(() => request.destroy())
-  }).pipe(Effect.timeoutOrElse({ duration: `${stepBound} seconds`, orElse: () => Effect.succeed(undefined) }))
+  }).pipe(Effect.timeoutOrElse({ duration: `${stepBound} seconds`, orElse: () => Effect.undefined }))
   const told = date === undefined ? Number.NaN : Date.parse(date)
   // a date has whole seconds: on average it is half of one too early
   const here = (asked + clock.currentTimeMillisUnsafe()) / 2
@@ -78,10 +78,10 @@ const portOf = (url: URL): number => Number(url.port || (url.protocol === "http:
 const failed = (url: URL, cause: unknown): FluxError.FluxError =>
   FluxError.make(new FluxError.ConnectFailed({ target: url.host, cause: bareError(cause, []) }), "open")
 
-const bounded = <A>(step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
+const bounded = <A>(url: URL, step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
   Effect.timeoutOrElse(step, {
     duration: `${stepBound} seconds`,
-    orElse: () => Effect.fail(FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: stepBound }), "open"))
+    orElse: () => Effect.fail(failed(url, new Error(`nothing came within ${stepBound} s`)))
   })
 
 const ignore = (): void => undefined
