@@ -23,6 +23,11 @@ const { version } = Schema.decodeUnknownSync(Package)(createRequire(import.meta.
 
 Command.make("flux-stt").pipe(
   Command.withDescription("Deepgram Flux speech-to-text on AWS SageMaker"),
+  Command.withExamples([
+    { command: "flux-stt transcribe --simulate", description: "A first look, without AWS" },
+    { command: "flux-stt doctor --endpoint-name my-flux --region us-east-2", description: "Whether an endpoint can be reached, and if not, why" },
+    { command: "source <(flux-stt --completions bash)", description: "Completion of commands and flags; zsh and fish too" }
+  ]),
   Command.withSubcommands([transcribe, doctor, simulate, faults, schema]),
   Command.run({ version }),
   Effect.provide(telemetry.layer),

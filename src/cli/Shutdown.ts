@@ -48,6 +48,8 @@ export const runMain = <A, E>(program: Effect.Effect<A, E, Shutdown>): void => {
       interrupted = true
       fiber.interruptUnsafe(fiber.id)
     }
+    // whoever writes is told of it, or does not mind; without a listener it would end the process
+    for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined)
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
     // standard input that nobody reads to its end would keep the process alive

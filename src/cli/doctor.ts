@@ -2,13 +2,14 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 import { Unwell } from "./Failure.ts"
 import * as Finding from "./Finding.ts"
 import * as flags from "./flags.ts"
 import type { Cut } from "./liveLine.ts"
-import { quiet } from "./print.ts"
+import { quiet, write } from "./print.ts"
 
 const config = {
   connect: Flag.Boolean("connect").pipe(
@@ -44,11 +45,14 @@ const run = Effect.fnUntraced(function*(input: Input) {
   let made = 0
   const lineOf = (finding: Finding.Finding): string =>
     input.json ? JSON.stringify(finding) : `${Screen?.erase ?? ""}${Finding.text(finding, canColor)}`
-  const examined = examine(input, (finding) => {
-    made++
-    if (finding.state === "failed") failed++
-    return Console.log(lineOf(finding))
-  })
+  const lines = Stream.callback<string>((queue) =>
+    examine(input, (finding) => {
+      made++
+      if (finding.state === "failed") failed++
+      return Queue.offer(queue, lineOf(finding))
+    }).pipe(Effect.andThen(Queue.end(queue)))
+  )
+  const examined = write(lines)
   // some checks take seconds to find that nobody answers
   const underWay = (columns: number, cut: Cut): string => cut(`...   ${checks(input.connect)[made] ?? ""}`, columns)
   yield* Screen === undefined ? examined : Effect.scoped(Effect.andThen(Screen.show(underWay), examined))

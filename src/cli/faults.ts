@@ -1,11 +1,11 @@
 /** `flux-stt faults`: what the simulator can be told to do wrong. */
 import * as Command from "effect/cli/Command"
-import * as Console from "effect/Console"
 import * as Fault from "../simulator/Fault.ts"
 import * as Output from "./Output.ts"
+import { answer } from "./print.ts"
 
 /** The command. */
-export const faults = Command.make("faults", {}, () => Console.log(Output.faults(Fault.menu))).pipe(
+export const faults = Command.make("faults", {}, () => answer(Output.faults(Fault.menu))).pipe(
   Command.withDescription("Lists what the simulator can be told to do wrong"),
   Command.withExamples([
     {

@@ -1,4 +1,5 @@
 /** The flags that mirror settings and the endpoint. A flag beats its `FLUX_*` variable. */
+import { relative } from "node:path"
 import * as Config from "effect/Config"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -18,6 +19,15 @@ export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
 /** What may be given more than once. Not given it is undefined: an empty list leaves the environment's standing. */
 export const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
   Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values))
+
+/** The path of a file, which shells complete; in the words of whoever gave it where it lies below the folder that is worked in. */
+export const file = (name: string): Flag.Flag<string> => Flag.map(Flag.Path(name, { pathType: "either" }), asGiven)
+
+/** Effect's paths come as absolute ones, `-` too. */
+export const asGiven = (absolute: string): string => {
+  const below = relative("", absolute)
+  return below === "" || below.startsWith("..") ? absolute : below
+}
 
 /** How audio is coded, and what Flux is asked to do with it. Not checked here, so that all faults can be told together. */
 export const settings = {
@@ -102,7 +112,7 @@ export const endpoint = {
     Flag.withMetavar("NAME"),
     Flag.withDescription("Production variant to be invoked")
   ),
-  caFile: optional(Flag.String("ca-file")).pipe(
+  caFile: optional(file("ca-file")).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Certificate authority to trust besides, as PEM")
   )

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
-import { CannotStart } from "./Failure.ts"
+import type * as Scope from "effect/Scope"
+import { Broken, CannotStart } from "./Failure.ts"
 
 /** What is wrong with them, one line a fault; by flag. Devices and pipes are as good as new files. */
 export const check = Effect.fnUntraced(function*(
@@ -30,3 +31,25 @@ export const check = Effect.fnUntraced(function*(
 /** What to say of one that cannot be opened after all. */
 export const unwritable = (flag: string, path: string) => ({ message, reason }: PlatformError.PlatformError): CannotStart =>
   new CannotStart({ faults: [`${flag}: ${path} cannot be written: ${reason.description ?? message}`] })
+
+/** Files that are written while a call runs. It goes on where one cannot be, and the command fails in the end. */
+export interface Spoilt {
+  /** Notes that a file is not whole. */
+  readonly note: (flag: string, path: string) => (error: unknown) => Effect.Effect<void>
+}
+
+/** Runs a command in a Scope of its own; when that is closed, with all written, it fails where a file is not whole. */
+export const whole = <A, E, R>(
+  command: (spoilt: Spoilt) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Broken, Exclude<R, Scope.Scope>> =>
+  Effect.suspend(() => {
+    let first: Broken | undefined
+    const note: Spoilt["note"] = (flag, path) => (error) =>
+      Effect.sync(() => {
+        first ??= new Broken({ what: `${flag}: ${path} is not whole`, cause: innermost(error) })
+      })
+    return Effect.tap(Effect.scoped(command({ note })), () => first === undefined ? Effect.void : Effect.fail(first))
+  })
+
+/** What the operating system said. */
+const innermost = (error: unknown): unknown => error instanceof Error && error.cause !== undefined ? innermost(error.cause) : error

@@ -49,6 +49,18 @@ export const quiet = <A, E, R>(
 /** Whoever read stdout has gone. */
 class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}
 
+/** Lines to stdout, as they come. A reader that has gone ends it quietly. */
+export const write = <E, R>(lines: Stream.Stream<string, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
+  Effect.flatMap(Stdio.Stdio, (stdio) =>
+    lines.pipe(
+      Stream.map((line) => `${line}\n`),
+      Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
+      Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
+    ))
+
+/** What a command has to say, to stdout. */
+export const answer = (text: string): Effect.Effect<void, Broken, Stdio.Stdio> => write(Stream.make(text))
+
 /** How events are printed. */
 export interface Printing {
   /** One event as JSON a line, after a header; else finished turns as text. */
@@ -66,19 +78,12 @@ export interface Printing {
 export const print = ({ erase, json, minConfidence }: Printing) =>
 <E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.gen(function*() {
-    const stdio = yield* Stdio.Stdio
     let open: Exclude<TurnEvent, EndOfTurn> | undefined
     const lineOf = (event: FluxEvent): string | undefined => {
       if (json) return Output.json(event)
       const text = Output.text(event)
       return text === undefined || erase === undefined ? text : `${erase}${plain(text)}`
     }
-    const write = (lines: Stream.Stream<string, E, R>) =>
-      lines.pipe(
-        Stream.map((line) => `${line}\n`),
-        Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
-        Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
-      )
     const lines = events.pipe(
       Stream.tap((event) => {
         if (isTurnEvent(event)) open = event.type === "EndOfTurn" ? undefined : event

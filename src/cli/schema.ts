@@ -1,11 +1,11 @@
 /** `flux-stt schema`: the shapes of what the command reads and writes, as JSON Schema. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Console from "effect/Console"
 import * as FluxEvent from "../FluxEvent.ts"
 import * as Ledger from "../simulator/Ledger.ts"
 import * as Recording from "../simulator/Recording.ts"
 import * as Script from "../simulator/Script.ts"
+import { answer } from "./print.ts"
 
 const schemas = {
   event: FluxEvent.jsonSchema,
@@ -22,6 +22,10 @@ const config = {
 }
 
 /** The command. */
-export const schema = Command.make("schema", config, ({ of }) => Console.log(JSON.stringify(schemas[of](), null, 2))).pipe(
-  Command.withDescription("Prints the JSON Schema of what flux-stt reads and writes")
+export const schema = Command.make("schema", config, ({ of }) => answer(JSON.stringify(schemas[of](), null, 2))).pipe(
+  Command.withDescription("Prints the JSON Schema of what flux-stt reads and writes"),
+  Command.withExamples([
+    { command: "flux-stt schema event > event.schema.json", description: "Of the events of transcribe --json" },
+    { command: "flux-stt schema script", description: "Of the JSON form of simulate --script" }
+  ])
 )

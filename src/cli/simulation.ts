@@ -12,7 +12,7 @@ import * as Ledger from "../simulator/Ledger.ts"
 import * as Recording from "../simulator/Recording.ts"
 import { CloseMode } from "../simulator/Script.ts"
 import type { CannotStart } from "./Failure.ts"
-import { type Checked, makeFaults, optional, repeatable } from "./flags.ts"
+import { type Checked, file, makeFaults, optional, repeatable } from "./flags.ts"
 import * as inputs from "./inputs.ts"
 import * as outputs from "./outputs.ts"
 import { say } from "./print.ts"
@@ -20,7 +20,7 @@ import * as source from "./source.ts"
 
 /** What the simulator does. Not checked here, so that all that is wrong can be told together. */
 export const flags = {
-  script: optional(Flag.String("script")).pipe(
+  script: optional(file("script")).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("What the simulator hears: text, one line a turn, or JSON (see flux-stt schema script)")
   ),
@@ -34,11 +34,11 @@ export const flags = {
   seed: optional(Flag.Int("seed")).pipe(
     Flag.withDescription("For faults that are left to chance: the same seed gives the same faults (default 1)")
   ),
-  replay: optional(Flag.String("replay")).pipe(
+  replay: optional(file("replay")).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Answer as the server did whose calls FILE holds (see transcribe --capture)")
   ),
-  ledger: optional(Flag.String("ledger")).pipe(
+  ledger: optional(file("ledger")).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Write what each session received and sent to FILE, one JSON object a line")
   )
@@ -91,15 +91,18 @@ const replayed = Effect.fnUntraced(function*(
 })
 
 /** Where records go, one line each, in a new file that stays open as long as the Scope. */
-export const ledgerFile = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
+export const ledgerFile = Effect.fnUntraced(function*(path: string, spoilt: outputs.Spoilt): Effect.fn.Return<
   (record: Ledger.SessionRecord) => Effect.Effect<void>,
   CannotStart,
   FileSystem.FileSystem | Scope.Scope
 > {
   const fs = yield* FileSystem.FileSystem
   const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), outputs.unwritable("ledger", path))
+  let isWhole = true
   return (record) =>
-    file.writeAll(new TextEncoder().encode(`${Ledger.line(record)}\n`)).pipe(
-      Effect.catch((error) => say(`warning: ${path} cannot be written: ${error.message}`))
-    )
+    Effect.catch(file.writeAll(new TextEncoder().encode(`${Ledger.line(record)}\n`)), (error) => {
+      const told = isWhole ? say(`warning: ledger: ${path} cannot be written`) : Effect.void
+      isWhole = false
+      return Effect.andThen(told, spoilt.note("ledger", path)(error))
+    })
 })

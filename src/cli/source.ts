@@ -8,8 +8,9 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import type { Encoding } from "../Audio.ts"
+import * as Audio from "../Audio.ts"
 import * as AudioFile from "../AudioFile.ts"
+import type { SessionRecord } from "../simulator/Ledger.ts"
 import type { Recording } from "../simulator/Recording.ts"
 import * as Replay from "../simulator/Replay.ts"
 import * as Script from "../simulator/Script.ts"
@@ -29,7 +30,7 @@ export interface Request {
   /** As flags say, where they make sense, which a file must not contradict. */
   readonly explicit: { readonly encoding?: string | undefined; readonly sampleRate?: number | undefined }
   /** As flags or the environment say, for audio that does not say itself. */
-  readonly format: { readonly encoding: Encoding | undefined; readonly sampleRate: number | undefined }
+  readonly format: { readonly encoding: Audio.Encoding | undefined; readonly sampleRate: number | undefined }
   readonly onWarning: (warning: string) => Effect.Effect<void>
 }
 
@@ -60,14 +61,28 @@ export const open = Effect.fnUntraced(function*(
   return faults.length > 0 ? Result.fail(faults) : Result.succeed(readable(file, name))
 })
 
-/** The audio of a captured call, or as much silence; nothing where there is no capture to take it from. */
-export const replayed = (recording: Recording | undefined): Checked<AudioFile.AudioFile<Broken> | undefined> => {
+/**
+ * The audio of a captured call, or as much silence; nothing where there is no capture to take it from. Where the captured
+ * session broke, silence follows until the sessions that replay the capture, by their ledger, have had what it takes.
+ */
+export const replayed = (
+  recording: Recording | undefined,
+  ledger: Effect.Effect<ReadonlyArray<SessionRecord>>
+): Checked<AudioFile.AudioFile<Broken> | undefined> => {
   if (recording === undefined) return Result.succeed(undefined)
   const audio = Replay.audio(recording)
-  return audio === undefined
-    ? Result.fail(["file: the capture does not tell its audio's format; give a file"])
-    : Result.succeed(AudioFile.raw(Stream.fromIterable(audio.pieces), audio.format))
+  if (audio === undefined) return Result.fail(["file: the capture does not tell its audio's format; give a file"])
+  const satisfied = Effect.map(ledger, (records) => Replay.isSatisfied(recording, records.map(({ received }) => received)))
+  const rest = Stream.fromIterable(audio.rest).pipe(
+    // the server breaks the session in its own time: silence as fast as can be would be far ahead by then
+    Audio.paced({ ...audio.format, speed: restSpeed }),
+    Stream.takeUntilEffect(() => satisfied)
+  )
+  return Result.succeed(AudioFile.raw(Stream.concat(Stream.fromIterable(audio.pieces), rest), audio.format))
 }
+
+/** At which the silence after a captured call is sent at most, in times of real time. */
+const restSpeed = 8
 
 const readable = (
   file: AudioFile.AudioFile<PlatformError.PlatformError>,

@@ -11,6 +11,7 @@ import * as Audio from "../Audio.ts"
 import type * as AudioFile from "../AudioFile.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import { FluxTransport } from "../FluxTransport.ts"
+import type { SessionRecord } from "../simulator/Ledger.ts"
 import * as Transcriber from "../Transcriber.ts"
 import { type Broken, CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
@@ -23,7 +24,8 @@ import * as transports from "./transports.ts"
 import * as watching from "./watching.ts"
 
 const config = {
-  file: Argument.String("file").pipe(
+  file: Argument.Path("file", { pathType: "either" }).pipe(
+    Argument.map(flags.asGiven),
     Argument.withMetavar("FILE|-"),
     Argument.withDescription("WAV file, or - for standard input; may be left out with --simulate"),
     Argument.optional
@@ -49,7 +51,7 @@ const config = {
     Flag.withDescription("At the end of the audio close at once, or send silence until the last turn is confirmed"),
     Flag.withDefault("close")
   ),
-  capture: flags.optional(Flag.String("capture")).pipe(
+  capture: flags.optional(flags.file("capture")).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Write what goes both ways to FILE, for simulate --replay; no credentials, audio or words")
   ),
@@ -66,7 +68,7 @@ type Input = Command.Command.Config.Infer<typeof config>
 
 /** The command. */
 export const transcribe = Command.make("transcribe", config, (input) =>
-  quiet(Effect.scoped(run(input)))
+  quiet(outputs.whole((spoilt) => run(input, spoilt)))
 ).pipe(
   Command.withDescription("Prints the turns of a recording or a live stream as they come"),
   Command.withExamples([
@@ -83,9 +85,9 @@ export const transcribe = Command.make("transcribe", config, (input) =>
   ])
 )
 
-const run = Effect.fnUntraced(function*(input: Input) {
+const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
   const shutdown = yield* Shutdown
-  const { file, settings, transport } = yield* prepare(input)
+  const { file, settings, transport } = yield* prepare(input, spoilt)
   const services = Transcriber.layer.pipe(
     Layer.provide(Layer.succeed(FluxTransport, transport)),
     Layer.provide(FluxSettings.layer(settings))
@@ -112,14 +114,14 @@ const paced = (
 }
 
 /** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
-const prepare = Effect.fnUntraced(function*(input: Input) {
+const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
   const { all, add, collect } = flags.makeFaults()
   const { capture, captureContent, simulate } = input
-  const asked = flags.overlay<object>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
+  const asked = flags.overlay<Record<string, unknown>>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
   const profile = collect(yield* flags.profile(input.capabilities))
   // a simulator in this process is not overrun
   const unhurried = simulate && input.pace === "fast" ? { catchUpSpeed: 1_000_000 } : {}
-  const settings = collect(flags.checkSettings({ ...unhurried, ...asked }, profile))
+  const settings = collect(flags.checkSettings(flags.overlay<Record<string, unknown>>(unhurried, asked), profile))
 
   const { ledger, replay } = input.simulation
   const path = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)
@@ -133,8 +135,10 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   add(...(yield* outputs.check({ capture, ledger })))
   const simulated = simulate ? collect(yield* simulation.read(input.simulation, profile, path)) : undefined
   const onSageMaker = simulate ? undefined : collect(yield* transports.sageMaker(input.endpoint, profile))
+  // known once the simulator runs
+  let records: Effect.Effect<ReadonlyArray<SessionRecord>> = Effect.succeed([])
   const openAudio = Effect.fnUntraced(function*(path: string | undefined) {
-    if (path === undefined) return collect(source.replayed(simulated?.behaviour.replay))
+    if (path === undefined) return collect(source.replayed(simulated?.behaviour.replay, Effect.suspend(() => records)))
     // standard input may keep us waiting for what cannot be used
     if (path === "-" && all.length > 0) return undefined
     return collect(
@@ -149,12 +153,15 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   })
   const file = yield* openAudio(path)
   const endpoint = onSageMaker === undefined
-    ? simulated && transports.simulator(simulated, profile, ledger)
+    ? simulated && Effect.map(transports.simulator(simulated, profile, ledger, spoilt), (simulator) => {
+      records = simulator.ledger
+      return simulator.transport
+    })
     : Effect.succeed(onSageMaker)
   if (all.length > 0 || file === undefined || settings === undefined || endpoint === undefined) {
     return yield* new CannotStart({ faults: [...new Set(all)] })
   }
 
-  const transport = capture === undefined ? yield* endpoint : yield* transports.captured(yield* endpoint, capture, captureContent)
+  const transport = capture === undefined ? yield* endpoint : yield* transports.captured(yield* endpoint, capture, captureContent, spoilt)
   return { file, settings: { ...settings, ...file.format }, transport }
 })

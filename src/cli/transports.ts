@@ -25,34 +25,38 @@ export const sageMaker = Effect.fnUntraced(function*(endpoint: Endpoint, profile
     )))
 })
 
-/** A simulator in this process, which nothing of the user's AWS environment reaches. */
+/** A simulator in this process, which nothing of the user's AWS environment reaches, and its ledger. */
 export const simulator = Effect.fnUntraced(function*(
   { behaviour, from }: simulation.Simulation,
   profile: ProfileName | undefined,
-  ledger: string | undefined
+  ledger: string | undefined,
+  spoilt: outputs.Spoilt
 ) {
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
-  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
-  const { url } = yield* SimulatorServer.make({ ...behaviour, oneCall: true, onRecord })
+  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger, spoilt)
+  const server = yield* SimulatorServer.make({ ...behaviour, oneCall: true, onRecord })
   yield* say(`simulating the endpoint; it does not recognise speech, ${from}`)
-  return yield* SageMaker.make({
+  const transport = yield* SageMaker.make({
     endpointName: "simulator",
     region: "us-east-1",
-    endpointUrl: url,
+    endpointUrl: server.url,
     credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" },
     capabilities: profile,
     useFips: false,
     useDualStack: false
   })
+  return { transport, ledger: server.ledger }
 })
 
 /** A transport that writes what passes to a file; see `Capture`. */
 export const captured = Effect.fnUntraced(function*(
   transport: FluxTransport["Service"],
   path: string,
-  content: boolean
+  content: boolean,
+  spoilt: outputs.Spoilt
 ) {
-  const write = yield* Effect.mapError(Capture.toFile(path), outputs.unwritable("capture", path))
+  const file = yield* Effect.mapError(Capture.toFile(path), outputs.unwritable("capture", path))
+  const write: Capture.Write = (lines) => Effect.tapError(file(lines), spoilt.note("capture", path))
   return yield* Capture.wrap(transport, { write, content })
 })

@@ -160,11 +160,13 @@ export interface Audio {
   readonly bytes: number
   /** Whether it is what was said; else there is silence in its place, in whole or in part. */
   readonly captured: boolean
-  /**
-   * As it was sent, message by message. Where the server broke the session, silence follows, up to a minute more than
-   * it took then: a client must be sending still when it does so again, as after CloseStream it may take it for the end.
-   */
+  /** As it was sent, message by message. */
   readonly pieces: Iterable<Uint8Array>
+  /**
+   * Silence to be sent after it, no faster than need be, where the server broke the session: a client must be sending still
+   * when it does so again, as after CloseStream it may take it for the end. Up to a minute more than it took then.
+   */
+  readonly rest: Iterable<Uint8Array>
 }
 
 const patienceMillis = 60_000
@@ -190,10 +192,26 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
           if (pcm !== undefined) yield pcm
           else yield* silentPieces(entry.bytes, format)
         }
+      }
+    },
+    rest: {
+      *[Symbol.iterator]() {
         for (let millis = 0; millis < spare; millis += frameMillis) yield silence(format, frameMillis)
       }
     }
   }
+}
+
+/**
+ * Whether sessions that have received so much audio each have brought about all that the recorded ones did which audio
+ * brings about: a client need not send more, and should end its call, as the recorded server says no more.
+ */
+export const isSatisfied = ({ sessions }: Recording, received: ReadonlyArray<{ readonly audioBytes: number }>): boolean => {
+  const last = sessions.at(-1)
+  const now = received[sessions.length - 1]
+  if (last === undefined || now === undefined || wasBroken(last.entries)) return false
+  const bytes = withoutUnsent(last.entries).reduce((sum, entry) => sum + (entry.what === "audio" || entry.what === "gap" ? entry.bytes : 0), 0)
+  return now.audioBytes >= bytes
 }
 
 /** A gap may stand for hours. */

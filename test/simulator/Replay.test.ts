@@ -313,6 +313,25 @@ describe("Replay", () => {
     assert.deepStrictEqual(sent.messages, { Connected: 1, Unreadable: 1, Error: 1 })
   })
 
+  it("is satisfied once the last session has had as much audio as it had, unless that one was broken", () => {
+    const spoken: Thing = { at: 0, what: "audio", bytes: 100 }
+    const gap: Thing = { at: 0, what: "gap", messages: 2, bytes: 50 }
+    const failed: Thing = { at: 5, what: "failed", reason: { tag: "ModelStreamError", detail: "d" } }
+    const recording = (...sessions: ReadonlyArray<ReadonlyArray<Thing>>) => ({
+      header: { capture: 1 as const, content: false, startedAt: 0 },
+      sessions: sessions.map((things, session) => ({ session, query, entries: things.map((thing) => ({ ...thing, session })) })),
+      notes: []
+    })
+    const received = (...bytes: ReadonlyArray<number>) => bytes.map((audioBytes) => ({ audioBytes }))
+    const survived = recording([...opened, spoken, failed], [...opened, spoken, gap, sentClose(9)])
+    assert.deepStrictEqual(
+      [[], [1000], [1000, 149], [0, 150], [0, 151, 0]].map((bytes) => Replay.isSatisfied(survived, received(...bytes))),
+      [false, false, false, true, true]
+    )
+    assert.isFalse(Replay.isSatisfied(recording([...opened, spoken, failed]), received(1000)))
+    assert.isFalse(Replay.isSatisfied(recording(), received(1000)))
+  })
+
   it("gives the captured audio, or as much silence", () => {
     const entries = (things: ReadonlyArray<Thing>, of = query) => ({
       header: { capture: 1 as const, content: true, startedAt: 0 },
@@ -335,7 +354,8 @@ describe("Replay", () => {
     for (const [end, ...after] of [[failed], [fatal], [spoken, { at: 2000, what: "unsent" as const }], [failed, sentClose(2000)]]) {
       const broken = Replay.audio(entries([...opened, spoken, ...(end === undefined ? [] : [end]), ...after]))
       assert.deepStrictEqual([broken?.bytes, broken?.captured], [3, true])
-      const [first, ...others] = broken?.pieces ?? []
+      const [first] = broken?.pieces ?? []
+      const others = [...broken?.rest ?? []]
       assert.deepStrictEqual(first, Uint8Array.of(1, 2, 3))
       assert.strictEqual(others.reduce((sum, { length }) => sum + length, 0), (2 + 60) * 32_000)
       assert.isTrue(others.every((piece) => piece.every((byte) => byte === 0)))
