@@ -9,7 +9,7 @@ import * as Fault from "../../src/simulator/Fault.ts"
 import { file, lines, path, real, run, simulate, start, wav } from "../support/command.ts"
 
 /** NDJSON without what differs from run to run. */
-const events = (stdout: string): ReadonlyArray<unknown> =>
+const events = (stdout: string): ReadonlyArray<{ readonly [key: string]: unknown }> =>
   stdout.trimEnd().split("\n").slice(1).flatMap((line) => {
     const { id: _id, receivedAt: _at, requestId: _request, ...event } = JSON.parse(line)
     // what was on its way when a call broke is a matter of moments

@@ -1,4 +1,4 @@
-/** The command at a terminal: a pseudo-terminal, and what somebody sees on it. */
+/** The command, or another program, at a terminal: a pseudo-terminal, and what somebody sees on it. */
 import { createRequire } from "node:module"
 import type * as Pty from "@lydell/node-pty"
 import { root } from "./command.ts"
@@ -20,6 +20,8 @@ export interface AtTerminal {
 
 /** What the command is given. */
 export interface Options {
+  /** Another program than the command. */
+  readonly program?: string
   readonly columns?: number
   readonly env?: Record<string, string>
 }
@@ -27,8 +29,8 @@ export interface Options {
 const erase = "\r\u001b[2K"
 
 /** Starts it. The terminal is for standard input, stdout and stderr alike. */
-export const start = (args: ReadonlyArray<string>, { columns = 80, env = {} }: Options = {}): AtTerminal => {
-  const child = pty.spawn(process.execPath, ["src/bin.ts", ...args], {
+export const start = (args: ReadonlyArray<string>, { columns = 80, env = {}, program }: Options = {}): AtTerminal => {
+  const child = pty.spawn(program ?? process.execPath, [...(program === undefined ? ["src/bin.ts"] : []), ...args], {
     cols: columns,
     rows: 24,
     cwd: root,

@@ -1,0 +1,123 @@
+/** How the command ends where what it writes to, or reads, gives out: cleanly, and with its status. */
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { chmodSync, existsSync } from "node:fs"
+import { file, lines as spokenLines, path, root, run, sample, simulate, spoken, start, wav } from "../support/command.ts"
+
+const stackTrace = /^\s+at /m
+/** A pipeline of a shell: the status of each of its commands. */
+const pipeline = (command: string): Promise<{ readonly statuses: ReadonlyArray<number>; readonly stdout: string; readonly stderr: string }> =>
+  new Promise((resolve) => {
+    const env = { PATH: process.env["PATH"] ?? "", HOME: path(""), AWS_EC2_METADATA_DISABLED: "true" }
+    const script = `${command.replaceAll("flux-stt", `"${process.execPath}" src/bin.ts`)}; echo ":\${PIPESTATUS[*]}"`
+    execFile("bash", ["-c", script], { cwd: root, env }, (_error, stdout, stderr) => {
+      const [, shown = "", statuses = ""] = /^([^]*):([\d ]+)\n$/.exec(stdout) ?? []
+      resolve({ statuses: statuses.split(" ").map(Number), stdout: shown, stderr })
+    })
+  })
+
+describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
+  describe("where the reader of its output has gone", () => {
+    for (const command of ["transcribe --simulate --pace fast", "transcribe --simulate --pace fast --json", "doctor", "faults", "schema event", "--help", "transcribe --help"]) {
+      it(`${command} | head -1`, async () => {
+        const { statuses, stderr, stdout } = await pipeline(`flux-stt ${command} | head -1`)
+        assert.strictEqual(stdout.split("\n").length, 2)
+        assert.notMatch(stderr, stackTrace)
+        // whether checks have failed by then is doctor's own matter
+        assert.deepStrictEqual(statuses, [command === "doctor" ? statuses[0] === 1 ? 1 : 0 : 0, 0], stderr)
+      })
+    }
+
+    it("also where nobody ever read", async () => {
+      for (const command of ["schema event", "faults", "--help"]) {
+        const { statuses, stderr } = await pipeline(`sleep 0 | flux-stt ${command} | true`)
+        assert.deepStrictEqual([statuses, stderr], [[0, 0, 0], ""], command)
+      }
+    })
+  })
+
+  describe.skipIf(!existsSync("/dev/full"))("where a disk is full", () => {
+    for (const command of ["transcribe --simulate --pace fast", "doctor", "faults", "schema event"]) {
+      it(`${command} > /dev/full: 1, and why`, async () => {
+        const { statuses, stderr } = await pipeline(`flux-stt ${command} > /dev/full`)
+        assert.deepStrictEqual(statuses, [1])
+        assert.match(stderr, /^flux-stt: standard output cannot be written: ENOSPC: .*\n$/m)
+        assert.notMatch(stderr, stackTrace)
+      })
+    }
+
+    for (const flag of ["capture", "ledger"]) {
+      it(`--${flag} /dev/full: the call is held to its end, then 1, and why`, async () => {
+        const { lines, status, stderr } = await run([...simulate, `--${flag}`, "/dev/full"])
+        assert.deepStrictEqual(lines.map(spoken), spokenLines)
+        assert.strictEqual(status, 1)
+        assert.match(stderr, new RegExp(`^flux-stt: ${flag}: /dev/full is not whole: ENOSPC: `, "m"))
+        assert.notMatch(stderr, stackTrace)
+      })
+    }
+
+    it("a server whose ledger is on it tells at once, serves on, and ends with 1", async () => {
+      const server = start(["simulate", "--port", "0", "--ledger", "/dev/full"])
+      const [url = ""] = await server.until(/http:\S+\d/)
+      const call = ["transcribe", sample, "--endpoint-name", "any", "--region", "us-east-1", "--endpoint-url", url, "--pace", "fast"]
+      const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+      const { status } = await run(call, { env })
+      assert.strictEqual(status, 0)
+      await server.until(/warning: ledger: \/dev\/full cannot be written/)
+      server.child.kill("SIGTERM")
+      assert.strictEqual(await server.status, 1)
+      assert.match(server.stderr(), /^flux-stt: ledger: \/dev\/full is not whole: ENOSPC/m)
+    })
+  })
+
+  it("where stderr is closed, as if it were not", async () => {
+    const { statuses, stdout } = await pipeline("flux-stt transcribe --simulate --pace fast 2>&-")
+    assert.deepStrictEqual(statuses, [0])
+    assert.deepStrictEqual(stdout.trim().split("\n").map(spoken), spokenLines)
+  })
+
+  it("where there is no terminal at all", async () => {
+    const { statuses, stderr, stdout } = await pipeline("setsid flux-stt transcribe --simulate --pace fast </dev/null")
+    assert.deepStrictEqual(statuses, [0], stderr)
+    assert.deepStrictEqual(stdout.trim().split("\n").map(spoken), spokenLines)
+  })
+
+  describe("where the audio is bad: 2 if nothing of it can be used, else what there is", () => {
+    const bad: ReadonlyArray<readonly [name: string, bytes: () => Uint8Array, says: RegExp]> = [
+      ["empty", () => new Uint8Array(), /empty|not a WAV file/],
+      ["noise", () => Uint8Array.from({ length: 4000 }, (_, at) => (at * 7919) % 251), /not a WAV file/],
+      ["cut off in its header", () => wav.subarray(0, 20), /cut off in its header|not a WAV file/]
+    ]
+    for (const [name, bytes, says] of bad) {
+      it(name, async () => {
+        const { status, stderr, stdout } = await run([...simulate, file(`${name}.wav`, bytes())])
+        assert.deepStrictEqual([status, stdout], [2, ""])
+        assert.match(stderr, says)
+        assert.notMatch(stderr, stackTrace)
+      })
+    }
+
+    it("cut off in its audio", async () => {
+      const { status, stderr, stdout } = await run([...simulate, file("cut.wav", wav.subarray(0, 60_001))])
+      assert.strictEqual(status, 0)
+      assert.match(stdout, /\(closed\)$/m)
+      assert.match(stderr, /warning: the WAV file is shorter than its header declares/)
+    })
+
+    it.skipIf(process.getuid?.() === 0)("not to be read", async () => {
+      const secret = file("secret.wav", wav)
+      chmodSync(secret, 0)
+      const { status, stderr } = await run([...simulate, secret])
+      assert.strictEqual(status, 2)
+      assert.notMatch(stderr, stackTrace)
+    })
+  })
+
+  it("--help of every command has an example", async () => {
+    for (const command of [[], ["transcribe"], ["doctor"], ["simulate"], ["faults"], ["schema"]]) {
+      const { status, stdout } = await run([...command, "--help"])
+      assert.strictEqual(status, 0)
+      assert.match(stdout, /\nEXAMPLES\n {2}# .*\n {2}.*flux-stt /, command.join(" "))
+    }
+  })
+})
