@@ -17,6 +17,7 @@ const lines: ReadonlyArray<{ readonly name: string; readonly files: RegExp; read
   { name: "simulator's model", files: /^simulator\/(?!SimulatorServer|server\/)[\w/]+\.ts$/, packages: /^effect\// },
   { name: "transports", files: /^(Capture|FakeTransport|SageMakerTransport|TransportContract|sagemaker\/\w+)\.ts$/, packages: /^effect\/|^@aws-sdk\/|^@smithy\/|^node:/ },
   { name: "Node", files: /^(AudioFile|Observability|simulator\/(SimulatorServer|server\/\w+)|internal\/wav\w+)\.ts$/, packages: /^effect\/|^node:|^wavefile$|^selfsigned$|^@effect\/platform-node\// },
+  { name: "promises", files: /^PromiseTranscriber\.ts$/, packages: /^effect\// },
   { name: "command", files: /^cli\/\w+\.ts$/, packages: /^effect\/|^node:|^@effect\/platform-node\/|^cli-truncate$/ },
   { name: "entry points", files: /^(bin|flux-stt|index)\.ts$/, packages: /^effect\/|^node:module$|^@effect\/platform-node\// }
 ]

@@ -23,8 +23,9 @@ describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
         const { statuses, stderr, stdout } = await pipeline(`flux-stt ${command} | head -1`)
         assert.strictEqual(stdout.split("\n").length, 2)
         assert.notMatch(stderr, stackTrace)
-        // whether checks have failed by then is doctor's own matter
-        assert.deepStrictEqual(statuses, [command === "doctor" ? statuses[0] === 1 ? 1 : 0 : 0, 0], stderr)
+        // whether a check has failed by then is a matter of moments
+        if (command === "doctor") assert.include([0, 1], statuses[0])
+        else assert.deepStrictEqual(statuses, [0, 0], stderr)
       })
     }
 

@@ -50,7 +50,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     assert.deepStrictEqual(events(inRealTime.stdout), events(first.stdout))
     const late = json(capture).map((entry) => {
       const isLater = entry["session"] === 1 || entry["what"] === "failed" || entry["what"] === "closed"
-      return isLater ? { ...entry, at: Number(entry["at"]) + 1500 } : entry
+      return isLater ? Object.assign({}, entry, { at: Number(entry["at"]) + 1500 }) : entry
     })
     const lateCapture = file("late.ndjson", late.map((entry) => `${JSON.stringify(entry)}\n`).join(""))
     const lateAgain = await run([...simulate, "--json", "--replay", lateCapture])

@@ -1,0 +1,178 @@
+/**
+ * The same conversations for programs without Effect: promises and async iterables, with the very behaviour of
+ * `Transcriber`.
+ *
+ * ```ts
+ * const transcriber = createTranscriber({ endpointName: "my-flux", region: "us-east-1" })
+ * for await (const event of transcriber.transcribe(process.stdin)) {
+ *   if (event.type === "EndOfTurn") console.log(event.transcript)
+ * }
+ * await transcriber.close()
+ * ```
+ *
+ * What fails rejects with a `FluxError`, whose `reason`, `hint` and `isRetryable` are those of every other door.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as FluxError from "./FluxError.ts"
+import type { FluxEvent } from "./FluxEvent.ts"
+import type * as FluxSession from "./FluxSession.ts"
+import * as FluxSettings from "./FluxSettings.ts"
+import type { FluxTransport } from "./FluxTransport.ts"
+import type * as SageMakerTransport from "./SageMakerTransport.ts"
+import * as Transcriber from "./Transcriber.ts"
+
+/** The endpoint (see `SageMakerTransport.Options`), how many sessions may be opened at once, and the defaults of calls. */
+export interface Options extends SageMakerTransport.Options, Transcriber.Options {
+  /** Settings of all calls; each may have others. Default: `FluxSettings.defaults`. */
+  readonly settings?: FluxSettings.SettingsPatch | undefined
+  /** Another transport than SageMaker's, such as `FakeTransport.layer({ ... })` in tests; no code of AWS is loaded then. */
+  readonly transport?: Layer.Layer<FluxTransport, FluxError.FluxError> | undefined
+}
+
+/** Audio as it comes: a Node or web stream of bytes, an async generator, or chunks that are there already. */
+export type AudioSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+
+/** Conversations on one endpoint. Make one for a process, and close it when the process is to end. */
+export interface PromiseTranscriber extends AsyncDisposable {
+  /**
+   * Transcribes audio; each iteration is a conversation of its own, which begins with it. When the audio ends, the last
+   * words are waited for; when it throws, too, and then the iteration throws the same. Whoever leaves the loop ends the
+   * conversation at once, without waiting for the last words.
+   */
+  readonly transcribe: (audio: AudioSource, options?: Transcriber.CallOptions) => AsyncIterable<FluxEvent>
+  /** Opens a conversation for audio that is pushed; resolves once the settings are checked, before it is connected. */
+  readonly open: (options?: Transcriber.CallOptions) => Promise<PromiseConversation>
+  /** Changes the settings of all calls, those under way included, save for what a call has set itself. */
+  readonly update: (patch: FluxSettings.SettingsPatch) => Promise<FluxSettings.Settings>
+  /**
+   * Ends all conversations, waits for their last words (see `Transcriber.shutdown`), and frees everything. Nothing can be
+   * opened any more (`ShuttingDown`). Never rejects; whoever asks again gets the same report.
+   */
+  readonly close: () => Promise<Transcriber.ShutdownReport>
+}
+
+/** A conversation under way; see `Transcriber.Conversation`. */
+export interface PromiseConversation extends AsyncDisposable {
+  readonly id: string
+  /** What Flux says, as turns; for one consumer. Throws as the conversation fails. */
+  readonly events: AsyncIterable<FluxEvent>
+  /** Takes audio, and resolves when all of it is in the outbox: await it, and the caller is held up where Flux is. The bytes are copied. */
+  readonly send: (pcm: Uint8Array) => Promise<void>
+  /** The same for callbacks: takes all of it or nothing, and says which. */
+  readonly offer: (pcm: Uint8Array) => boolean
+  /** Changes settings; resolves when they are in force, rejects where they cannot be, and then the conversation goes on as before. */
+  readonly update: (patch: FluxSettings.SettingsPatch) => Promise<"configured" | "rotated">
+  /** Ends the open turn now. */
+  readonly endTurn: () => Promise<void>
+  /** While muted, audio is not sent, and moves time on. */
+  readonly setMuted: (muted: boolean) => void
+  /** Ends the audio and waits for the last words. */
+  readonly finish: () => Promise<void>
+  /** Ends the conversation without waiting for the last words, and frees its connection. Never rejects. */
+  readonly close: () => Promise<void>
+  readonly status: () => FluxSession.Status
+  /** What is in force now. */
+  readonly settings: () => FluxSettings.Settings
+  /** What waits. */
+  readonly buffered: () => FluxSession.Buffered
+}
+
+type Services = Transcriber.Transcriber | FluxSettings.FluxSettings
+
+/** Conversations on one endpoint. Checks nothing and connects to nothing before it is used; what is wrong rejects then. */
+export const createTranscriber = (options: Options): PromiseTranscriber => {
+  const { opens, recoveries, rotations, settings, shutdownTimeout, transport, ...endpoint } = options
+  const services = Transcriber.layerWith({ opens, recoveries, rotations, shutdownTimeout }).pipe(
+    Layer.provide(transport ?? sageMaker(endpoint)),
+    Layer.provideMerge(FluxSettings.layer(settings))
+  )
+  const runtime = ManagedRuntime.make(services)
+  const scopes = new Set<Scope.Closeable>()
+  let closing: Promise<Transcriber.ShutdownReport> | undefined
+
+  const run = async <A, E>(effect: Effect.Effect<A, E, Services>): Promise<A> => {
+    if (closing !== undefined) throw FluxError.make(new FluxError.ShuttingDown({}), "settings")
+    return runtime.runPromise(effect)
+  }
+  const closeScope = (scope: Scope.Closeable): Promise<void> => {
+    scopes.delete(scope)
+    return Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+
+  const open = async (call?: Transcriber.CallOptions): Promise<PromiseConversation> => {
+    const scope = Scope.makeUnsafe()
+    scopes.add(scope)
+    try {
+      const opened = await run(Effect.flatMap(Transcriber.Transcriber, (transcriber) => Scope.provide(transcriber.open(call), scope)))
+      return conversation(opened, () => closeScope(scope))
+    } catch (error) {
+      await closeScope(scope)
+      throw error
+    }
+  }
+
+  const transcribe = (audio: AudioSource, call?: Transcriber.CallOptions): AsyncIterable<FluxEvent> => ({
+    [Symbol.asyncIterator]: () => {
+      const events = Stream.unwrap(Effect.gen(function*() {
+        if (closing !== undefined) return yield* FluxError.make(new FluxError.ShuttingDown({}), "settings")
+        const context = yield* runtime.contextEffect
+        return Stream.provideContext(Transcriber.transcribe(streamOf(audio), call), context)
+      }))
+      return Stream.toAsyncIterable(events)[Symbol.asyncIterator]()
+    }
+  })
+
+  const end = async (): Promise<Transcriber.ShutdownReport> => {
+    // one that was never used, or cannot be
+    const report = await runtime.runPromise(Transcriber.shutdown).catch(() => ({ finished: 0, closed: 0, failed: [] }))
+    await Promise.all([...scopes].map(closeScope))
+    await runtime.dispose()
+    return report
+  }
+  const close = (): Promise<Transcriber.ShutdownReport> => (closing ??= end())
+
+  return {
+    transcribe,
+    open,
+    update: (patch) => run(Effect.flatMap(FluxSettings.FluxSettings, (defaults) => defaults.update(patch))),
+    close,
+    [Symbol.asyncDispose]: async () => void await close()
+  }
+}
+
+const conversation = (call: Transcriber.Conversation, close: () => Promise<void>): PromiseConversation => ({
+  id: call.id,
+  events: Stream.toAsyncIterable(call.events),
+  send: async (pcm) => Effect.runPromise(call.send(checked(pcm))),
+  offer: (pcm) => call.offerUnsafe(checked(pcm)),
+  update: (patch) => Effect.runPromise(call.update(patch)),
+  endTurn: () => Effect.runPromise(call.endTurn),
+  setMuted: (muted) => Effect.runSync(call.setMuted(muted)),
+  finish: () => Effect.runPromise(call.finish),
+  close,
+  status: () => Effect.runSync(call.status),
+  settings: () => Effect.runSync(call.settings),
+  buffered: () => Effect.runSync(call.buffered),
+  [Symbol.asyncDispose]: close
+})
+
+/** Its code is loaded where it is wanted. */
+const sageMaker = (options: SageMakerTransport.Options): Layer.Layer<FluxTransport, FluxError.FluxError> =>
+  Layer.unwrap(Effect.map(Effect.promise(() => import("./SageMakerTransport.ts")), ({ layer }) => layer(options)))
+
+/** What a source throws is what the iteration throws. */
+const streamOf = (audio: AudioSource): Stream.Stream<Uint8Array, unknown> => {
+  const chunks = Symbol.asyncIterator in audio ? Stream.fromAsyncIterable(audio, (cause) => cause) : Stream.fromIterable(audio)
+  return Stream.mapEffect(chunks, (chunk) => Effect.try({ try: () => checked(chunk), catch: (cause) => cause }))
+}
+
+/** Not every caller has a type checker: an Int16Array would be cut to bytes, text would be noise. */
+const checked = (chunk: unknown): Uint8Array => {
+  if (chunk instanceof Uint8Array) return chunk
+  throw FluxError.make(new FluxError.UnsupportedAudio({ detail: "a chunk of audio is a Uint8Array, or a Buffer" }), "streaming")
+}
