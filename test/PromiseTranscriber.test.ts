@@ -84,10 +84,7 @@ describe("createTranscriber", () => {
 
   it("leaving the loop ends the call and its source, without waiting for the last words", async () => {
     const transcriber = make()
-    let leave: () => void
-    const left = new Promise<void>((resume) => {
-      leave = resume
-    })
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>()
     const endless = (async function*() {
       try {
         for (;;) yield* slowly(twoTurns, () => new Promise((resume) => setImmediate(resume)))
