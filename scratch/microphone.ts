@@ -1,7 +1,4 @@
-/**
- * A microphone, by whatever records it, in a program without Effect:
- * `arecord -q -f S16_LE -r 16000 -t raw | node scratch/microphone.ts`
- */
+/** A microphone, by whatever records it, in a program without Effect. */
 import { createTranscriber } from "../src/index.ts"
 
 const transcriber = createTranscriber({

@@ -168,11 +168,14 @@ const sageMaker = (options: SageMakerTransport.Options): Layer.Layer<FluxTranspo
 /** What a source throws is what the iteration throws. */
 const streamOf = (audio: AudioSource): Stream.Stream<Uint8Array, unknown> => {
   const chunks = Symbol.asyncIterator in audio ? Stream.fromAsyncIterable(audio, (cause) => cause) : Stream.fromIterable(audio)
-  return Stream.mapEffect(chunks, (chunk) => Effect.try({ try: () => checked(chunk), catch: (cause) => cause }))
+  return Stream.mapEffect(chunks, (chunk) => chunk instanceof Uint8Array ? Effect.succeed(chunk) : Effect.fail(notBytes()))
 }
 
 /** Not every caller has a type checker: an Int16Array would be cut to bytes, text would be noise. */
-const checked = (chunk: unknown): Uint8Array => {
+const checked = (chunk: Uint8Array): Uint8Array => {
   if (chunk instanceof Uint8Array) return chunk
-  throw FluxError.make(new FluxError.UnsupportedAudio({ detail: "a chunk of audio is a Uint8Array, or a Buffer" }), "streaming")
+  throw notBytes()
 }
+
+const notBytes = (): FluxError.FluxError =>
+  FluxError.make(new FluxError.UnsupportedAudio({ detail: "a chunk of audio is a Uint8Array, or a Buffer" }), "streaming")

@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Result from "effect/Result"
-import { retryable } from "../src/FluxError.ts"
+import * as Duration from "effect/Duration"
+import * as FluxError from "../src/FluxError.ts"
+import * as FluxSettings from "../src/FluxSettings.ts"
 import { profiles } from "../src/FluxTransport.ts"
 import * as Script from "../src/simulator/Script.ts"
 import { type Row, rows } from "./support/faultTable.ts"
@@ -26,6 +28,9 @@ const outcome = ({ error, events }: Row): string => {
   return all.length === 0 ? "nothing: the call goes well" : all.join(", ")
 }
 
+const lasting = (millis: number): string =>
+  millis < 1000 ? `${millis} ms` : millis < 60_000 ? `${millis / 1000} s` : `${millis / 60_000} min`
+
 describe("README", () => {
   const snippets = [...readme.matchAll(/<!-- (scratch\/\S+) -->\n```ts\n([^]*?)```/g)]
 
@@ -43,9 +48,32 @@ describe("README", () => {
   })
 
   it("shows a script that is one", () => {
-    const shown = [...readme.matchAll(/```json\n([^]*?)```/g)].map(([, text = ""]) => text)
+    const shown = [...readme.matchAll(/```json\n([^]*?)```/g)].map(([, text = ""]) => text).filter((text) => text.includes("turns"))
     assert.isAtLeast(shown.length, 1)
     for (const text of shown) assert.isTrue(Result.isSuccess(Script.parse(text)), JSON.stringify(Script.parse(text)))
+  })
+
+  it("shows a policy that allows the action which is asked for when it is missing, on the endpoint of its commands", () => {
+    const [, text = ""] = /```json\n([^]*?"Statement"[^]*?)```/.exec(readme) ?? []
+    const { Statement: [statement] } = JSON.parse(text)
+    assert.deepStrictEqual([statement.Effect, statement.Action], ["Allow", FluxError.action])
+    assert.match(statement.Resource, /^arn:aws:sagemaker:us-east-2:\d{12}:endpoint\/my-flux$/)
+  })
+
+  it("lists every setting with its default", () => {
+    const table = /<!-- settings -->\n([^]*?)\n\n/.exec(readme)?.[1] ?? ""
+    const rows = [...table.matchAll(/^\| `(\w+)` \| (.*?) ?\| /gm)].map(([, name, value]) => [name, value])
+    const flux = { eotThreshold: FluxSettings.fluxEotThreshold, eotTimeoutMs: FluxSettings.fluxEotTimeoutMs }
+    const shown = (value: unknown): string => {
+      if (value === undefined) return ""
+      if (Duration.isDuration(value)) return lasting(Duration.toMillis(value))
+      if (Array.isArray(value)) return "none"
+      return typeof value === "string" ? `\`${value}\`` : String(value)
+    }
+    const defaults: Readonly<Record<string, unknown>> = FluxSettings.defaults
+    assert.deepStrictEqual(rows, Object.keys(FluxSettings.Settings.fields).map((name) =>
+      [name, name in flux ? `Flux's, ${flux[name as keyof typeof flux]}` : shown(defaults[name])]
+    ))
   })
 
   it("says what each profile takes", () => {
@@ -61,7 +89,7 @@ describe("README", () => {
 
   it("says of every reason whether it is retryable", () => {
     const rows = [...readme.matchAll(/^\| `(\w+)` \| (yes|no) \|/gm)].map(([, tag, answer]) => [tag, answer === "yes"])
-    assert.deepStrictEqual(rows, Object.entries(retryable))
+    assert.deepStrictEqual(rows, Object.entries(FluxError.retryable))
   })
 
   it("tells what the client makes of every fault, as the tests see it", () => {

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import wavefile from "wavefile"
 import { lines, root, start, wav } from "./support/command.ts"
+import { WaveFile } from "./support/sound.ts"
 
 /** A simulator in a process of its own, and the environment of its clients. */
 const simulator = async (...args: ReadonlyArray<string>) => {
@@ -49,7 +49,7 @@ describe.concurrent("scratch", { timeout: 60_000 }, () => {
     const { env, stop } = await simulator()
     const running = start([], { program: "scratch/phone-calls.ts", env: { ...env, PORT: "0" } })
     const [, port] = await running.until(/"port":(\d+)/)
-    const recording = new wavefile.WaveFile(wav)
+    const recording = new WaveFile(wav)
     recording.toSampleRate(8000)
     recording.toMuLaw()
     const audio = Buffer.from(recording.getSamples(false, Uint8Array))

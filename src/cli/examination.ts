@@ -1,8 +1,6 @@
 /** The checks of `flux-stt doctor`, in order: each is told as it is made, and what comes to depend on a failed one is skipped. */
-import { createRequire } from "node:module"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as FluxSettings from "../FluxSettings.ts"
 import { defaultProfile, type ProfileName } from "../FluxTransport.ts"
 import * as SageMakerTransport from "../SageMakerTransport.ts"
@@ -10,6 +8,7 @@ import * as endpoint from "../sagemaker/endpoint.ts"
 import { credentials } from "./credentials.ts"
 import * as Finding from "./Finding.ts"
 import * as flags from "./flags.ts"
+import * as nodeVersion from "./nodeVersion.ts"
 import * as reach from "./reach.ts"
 import * as rehearsal from "./rehearsal.ts"
 
@@ -33,7 +32,7 @@ export const examine = Effect.fnUntraced(function*(
   input: Input,
   tell: (finding: Finding.Finding) => Effect.Effect<void>
 ) {
-  yield* tell(node(process.version))
+  yield* tell(node(nodeVersion.judge()))
 
   const faults = flags.makeFaults()
   const asked = flags.overlay<Record<string, unknown>>(faults.collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
@@ -84,19 +83,9 @@ export const examine = Effect.fnUntraced(function*(
   )
 })
 
-const Package = Schema.Struct({ engines: Schema.Struct({ node: Schema.String }) })
-
 /** Whether Node is new enough. */
-const node = (version: string): Finding.Finding => {
-  const { engines } = Schema.decodeUnknownSync(Package)(createRequire(import.meta.url)("effect-flux-sagemaker/package.json"))
-  const [major = 0, minor = 0] = numbersIn(version)
-  const [neededMajor = 0, neededMinor = 0] = numbersIn(engines.node)
-  return major > neededMajor || (major === neededMajor && minor >= neededMinor)
-    ? Finding.ok("node", version.replace("v", ""))
-    : Finding.failed("node", `${version.replace("v", "")} is too old`, `Install Node ${engines.node.replace(">=", "")} or later`)
-}
-
-const numbersIn = (version: string): ReadonlyArray<number> => (version.match(/\d+/g) ?? []).map(Number)
+const node = ({ isTooOld, needed, version }: nodeVersion.Verdict): Finding.Finding =>
+  isTooOld ? Finding.failed("node", `${version} is too old`, `Install Node ${needed} or later`) : Finding.ok("node", version)
 
 const regionSource = (flag: string | undefined, env: string | undefined, url: string | undefined): string => {
   if (flag !== undefined) return "--region"

@@ -11,6 +11,15 @@ export const root = fileURLToPath(new URL("../..", import.meta.url))
 export const sample = join(root, "src/simulator/sample/sample.wav")
 export const lines = readFileSync(join(root, "src/simulator/sample/sample.txt"), "utf8").trim().split("\n")
 export const wav = readFileSync(sample)
+/** The first turn of the sample, and the silence after it, as a file of its own. */
+export const firstTurn = ((): Buffer => {
+  const bytes = 32_000 * 3.8
+  const cut = Buffer.from(wav.subarray(0, 44 + bytes))
+  // the sizes in its header
+  cut.writeUInt32LE(36 + bytes, 4)
+  cut.writeUInt32LE(bytes, 40)
+  return cut
+})()
 
 let home = ""
 beforeAll(() => {

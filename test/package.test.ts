@@ -1,0 +1,259 @@
+/**
+ * The package as somebody gets it: built and packed from what lies in the repository, installed with its peers in an
+ * empty project, as the README says.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile, spawn } from "node:child_process"
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { builtinModules } from "node:module"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join } from "node:path"
+import { firstTurn, lines as spokenLines, root, spoken, start, wav } from "./support/command.ts"
+
+const readme = readFileSync(join(root, "README.md"), "utf8")
+const manifest: {
+  readonly version: string
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
+} = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+const [, pack = "", install = ""] = /^(npm pack)\n(npm install \S+\.tgz .*)$/m.exec(readme) ?? []
+
+let folder = ""
+let app = ""
+let packed: ReadonlyArray<string> = []
+/** Node of this process first: that of the machine may be too old. */
+const env = (): Record<string, string> => ({
+  ...Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => value === undefined || /^(npm_|AWS_|FLUX_|VITEST)/i.test(name) ? [] : [[name, value]])),
+  PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
+  AWS_EC2_METADATA_DISABLED: "true"
+})
+interface Ran {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+const run = (program: string, args: ReadonlyArray<string>, cwd: string): Promise<Ran> =>
+  new Promise((resolve) => {
+    execFile(program, args, { cwd, env: env(), maxBuffer: 1e8 }, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr })
+    })
+  })
+const good = async (program: string, args: ReadonlyArray<string>, cwd = app): Promise<string> => {
+  const { status, stderr, stdout } = await run(program, args, cwd)
+  assert.strictEqual(status, 0, `${program} ${args.join(" ")}\n${stdout}\n${stderr}`)
+  return stdout
+}
+const write = (name: string, text: string | Uint8Array): string => {
+  writeFileSync(join(app, name), text)
+  return name
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "flux-stt-package-"))
+  app = join(folder, "app")
+  const clone = join(folder, "clone")
+  mkdirSync(app)
+  mkdirSync(clone)
+  for (const name of ["src", "package.json", "tsconfig.json", "README.md", "LICENSE"]) cpSync(join(root, name), join(clone, name), { recursive: true })
+  symlinkSync(join(root, "node_modules"), join(clone, "node_modules"))
+  const [npm = "", ...packing] = pack.split(" ")
+  await good(npm, packing, clone)
+  const tarball = `effect-flux-sagemaker-${manifest.version}.tgz`
+  packed = (await good("tar", ["-tzf", tarball], clone)).trim().split("\n").map((path) => path.replace("package/", ""))
+  cpSync(join(clone, tarball), join(app, tarball))
+  write("package.json", JSON.stringify({ name: "app", private: true, type: "module" }))
+  const [, ...installing] = install.split(" ")
+  await good("npm", [...installing, "--prefer-offline", "--no-audit", "--no-fund"])
+}, 240_000)
+afterAll(() => {
+  rmSync(folder, { recursive: true })
+})
+
+const exported = (): ReadonlyArray<string> =>
+  [
+    "effect-flux-sagemaker",
+    ...globSync("src/*.ts", { cwd: root }).map((path) => path.slice(4, -3)).filter((name) => !["index", "bin", "flux-stt"].includes(name)),
+    ...["Fault", "Ledger", "Profile", "Recording", "Replay", "Script", "SimulatorServer", "Stamp"].map((name) => `simulator/${name}`)
+  ].map((name) => name.startsWith("effect-") ? name : `effect-flux-sagemaker/${name}`)
+
+describe.concurrent("the package", { timeout: 120_000 }, () => {
+  it("holds code, types, sources and licences, and nothing else", () => {
+    const strange = packed.filter((path) => !/^(package\.json|README\.md|LICENSE|src\/.*\.(ts|wav|txt|md)|dist\/.*\.(js|js\.map|d\.ts|wav|txt|md))$/.test(path))
+    assert.deepStrictEqual(strange, [])
+    assert.includeMembers([...packed], [
+      "README.md", "LICENSE", "dist/index.js", "dist/index.d.ts", "dist/flux-stt.js", "dist/command/bin.js", "dist/command/LICENSES.txt",
+      "dist/simulator/sample/sample.wav", "src/index.ts"
+    ])
+    // what a source map points to is there
+    assert.deepStrictEqual(globSync("src/**/*.ts", { cwd: root }).filter((path) => !packed.includes(path)), [])
+  })
+
+  it("runs no script where it is installed, and brings no development dependency", async () => {
+    const installed = JSON.parse(readFileSync(join(app, "node_modules/effect-flux-sagemaker/package.json"), "utf8"))
+    for (const script of ["preinstall", "install", "postinstall", "prepare"]) assert.notProperty(installed.scripts, script)
+    const tree = JSON.parse(await good("npm", ["ls", "--all", "--json"]))
+    assert.sameMembers(
+      Object.keys(tree.dependencies["effect-flux-sagemaker"].dependencies),
+      Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies, ...manifest.optionalDependencies })
+    )
+  })
+
+  it("imports only what it asks for", () => {
+    const asked = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), ...Object.keys(manifest.optionalDependencies), "effect-flux-sagemaker"]
+    const isKnown = (name: string): boolean =>
+      name.startsWith(".") || name.startsWith("node:") || builtinModules.includes(name) || asked.some((one) => name === one || name.startsWith(`${one}/`))
+    const strange = packed.filter((path) => /^dist\/(?!command\/).*\.js$/.test(path)).flatMap((path) => {
+      const text = readFileSync(join(app, "node_modules/effect-flux-sagemaker", path), "utf8")
+      return [...text.matchAll(/^(?:import|export) [^"]*?from "([^"]+)"|\bimport\("([^"]+)"\)/gm)].flatMap(([, one, other]) => {
+        const name = one ?? other ?? ""
+        return isKnown(name) ? [] : [`${path}: ${name}`]
+      })
+    })
+    assert.deepStrictEqual(strange, [])
+  })
+
+  for (const [name, options] of Object.entries({ NodeNext: ["--module", "nodenext"], bundler: ["--module", "esnext", "--moduleResolution", "bundler"] })) {
+    it(`has types for every path, under ${name} resolution, its own declarations included`, async () => {
+      const program = write(`types-${name}.ts`, [
+        ...exported().map((path, at) => `import * as M${at} from "${path}"`),
+        "import { createTranscriber, FluxSettings, Transcriber } from \"effect-flux-sagemaker\"",
+        `export const modules = [${exported().map((_, at) => `M${at}`).join(", ")}]`,
+        "// @ts-expect-error a name is a text",
+        "createTranscriber({ endpointName: 7 })",
+        "export const layer = Transcriber.layer",
+        "export const settings: FluxSettings.SettingsPatch = { eotThreshold: 0.8, openTimeout: \"2 seconds\" }"
+      ].join("\n"))
+      await good(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--types", "node", ...options, program])
+    })
+  }
+
+  it("imports by every path, and by no other", async () => {
+    await good(process.execPath, [write("imports.js", exported().map((path) => `await import("${path}")`).join("\n"))])
+    for (const path of ["internal/turns", "cli/flags", "sagemaker/open", "simulator/Endpoint", "bin", "flux-stt", "command/bin"]) {
+      const { status, stderr } = await run(process.execPath, ["-e", `import("effect-flux-sagemaker/${path}")`], app)
+      assert.strictEqual(status, 1)
+      assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
+    }
+  })
+
+  it("loads no code of AWS for a session, or promises, over another transport", async () => {
+    const hook = write("hook.js", `
+      import { registerHooks } from "node:module"
+      registerHooks({ resolve: (name, context, next) => {
+        const found = next(name, context)
+        if (/[\\\\/]@(aws-sdk|smithy)[\\\\/]/.test(found.url)) console.log("AWS: " + found.url)
+        return found
+      } })
+    `)
+    const program = write("other.js", `
+      import { Effect, Stream } from "effect"
+      import * as FakeTransport from "effect-flux-sagemaker/FakeTransport"
+      import * as FluxSession from "effect-flux-sagemaker/FluxSession"
+      import * as FluxSettings from "effect-flux-sagemaker/FluxSettings"
+      import { createTranscriber } from "effect-flux-sagemaker/PromiseTranscriber"
+      import * as Script from "effect-flux-sagemaker/simulator/Script"
+      const samples = Int16Array.from({ length: 24_000 }, (_, i) => i < 8000 ? 8000 * Math.sin(i / 5) : 0)
+      const audio = [new Uint8Array(samples.buffer)]
+      const transport = FakeTransport.layer({ script: Script.fromText("by another way") })
+      const say = (event) => event.type === "EndOfTurn" && console.log(event.transcript)
+      await Effect.runPromise(Stream.fromIterable(audio).pipe(
+        FluxSession.transcribe({ id: "one", settings: FluxSettings.defaults }),
+        Stream.runForEach((event) => Effect.sync(() => say(event))),
+        Effect.provide(transport)
+      ))
+      const transcriber = createTranscriber({ transport })
+      for await (const event of transcriber.transcribe(audio)) say(event)
+      await transcriber.close()
+    `)
+    assert.strictEqual(await good(process.execPath, ["--import", `./${hook}`, program]), "by another way\nby another way\n")
+    // the hook does see them
+    assert.include(await good(process.execPath, ["--import", `./${hook}`, "--input-type=module", "-e", "await import(\"effect-flux-sagemaker/SageMakerTransport\")"]), "AWS: ")
+  })
+
+  it("has a command", async () => {
+    assert.strictEqual(await good("npx", ["flux-stt", "--version"]), `flux-stt v${manifest.version}\n`)
+    const stdout = await good("npx", ["flux-stt", "transcribe", "--simulate", "--pace", "fast"])
+    assert.deepStrictEqual(stdout.trim().split("\n").map(spoken), spokenLines)
+    const doctor = await run("npx", ["flux-stt", "doctor"], app)
+    assert.strictEqual(doctor.status, 1)
+    assert.match(doctor.stdout, /^ok {4}node /)
+  })
+
+  describe("the README's programs, as they stand there", () => {
+    const snippet = (path: string): string => {
+      const text = new RegExp(`<!-- ${path} -->\\n\`\`\`ts\\n([^]*?)\`\`\``).exec(readme)?.[1]
+      assert.isDefined(text, path)
+      return text ?? ""
+    }
+
+    it("embed and microphone, against an endpoint", async () => {
+      const server = start(["simulate", "--port", "0", "--script", join(root, "src/simulator/sample/sample.txt")])
+      const [url = ""] = await server.until(/http:\S+\d/)
+      const keys = { ...env(), AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+      write("call.wav", firstTurn)
+      // the simulator's address in place of SageMaker's
+      const embed = write("embed.ts", snippet("scratch/embed.ts").replace(`region: "us-east-2" }`, `region: "us-east-2", endpointUrl: "${url}" }`))
+      const microphone = write("microphone.ts", snippet("scratch/microphone.ts"))
+      const output = (program: string, input: Uint8Array | undefined, environment: Record<string, string>): Promise<string> =>
+        new Promise((resolve) => {
+          const child = spawn(process.execPath, [program], { cwd: app, env: environment })
+          let text = ""
+          for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += chunk))
+          child.stdin.end(input)
+          child.on("close", (status) => resolve(`${text}${status}`))
+        })
+      const [embedded, recorded] = await Promise.all([
+        output(embed, undefined, keys),
+        output(microphone, wav.subarray(44), { ...keys, FLUX_ENDPOINT_NAME: "my-flux", FLUX_ENDPOINT_URL: url, AWS_REGION: "us-east-1" })
+      ])
+      assert.strictEqual(embedded, `${spokenLines[0]}\n0`)
+      assert.strictEqual(recorded, `${spokenLines.join("\n")}\n0`)
+      server.child.kill("SIGTERM")
+      await server.status
+    })
+
+    it("an agent that replies early, on a fake transport", async () => {
+      write("early-replies.ts", snippet("scratch/early-replies.ts"))
+      const program = write("early.ts", `
+        import { Effect, Layer, Stream } from "effect"
+        import { Audio, FakeTransport, FluxSettings, Script, Transcriber } from "effect-flux-sagemaker"
+        import { talk } from "./early-replies.ts"
+        const format = { encoding: "linear16", sampleRate: 16_000 } as const
+        const samples = Int16Array.from({ length: 32_000 }, (_, i) => i < 8000 ? 8000 * Math.sin(i / 5) : 0)
+        const microphone = Stream.make(new Uint8Array(samples.buffer)).pipe(Audio.frames(format), Audio.paced(format))
+        const Flux = Transcriber.layer.pipe(
+          Layer.provide(FakeTransport.layer({ script: Script.fromText("Where is it?") })), Layer.provide(FluxSettings.layer()))
+        await Effect.runPromise(talk(microphone).pipe(Effect.provide(Flux)))
+      `)
+      const stdout = await good(process.execPath, [program])
+      assert.match(stdout, /^caller: Where is it\?\nagent: You asked: Where is it\?\n {2}spoken \d+ ms earlier\n$/)
+    })
+
+    it("a contract for a transport of one's own", async () => {
+      const [, shown = ""] = /```ts\n(for \(const check of TransportContract[^]*?)```/.exec(readme) ?? []
+      const program = write("contract.ts", `
+        import { Effect } from "effect"
+        import { FakeTransport, TransportContract } from "effect-flux-sagemaker"
+        const serverThatActsAs = (peer: TransportContract.Peer) => peer
+        const MyTransport = { layerTo: FakeTransport.layerPeer }
+        const checks: Array<Effect.Effect<unknown, unknown>> = []
+        const it = { live: (_name: string, run: () => Effect.Effect<unknown, unknown>) => void checks.push(run()) }
+        ${shown}
+        await Effect.runPromise(Effect.forEach(checks.slice(0, 3), (check) => check))
+        console.log(checks.length)
+      `)
+      assert.isAbove(Number(await good(process.execPath, [program])), 10)
+    })
+
+    it("all of them are these, or run elsewhere", () => {
+      const shown = [...readme.matchAll(/(?:<!-- (scratch\/\S+) -->\n)?```ts\n/g)].map(([, path]) => path ?? "contract")
+      // tests that are imported, and run, where they are compared; a process with signals; and those above
+      assert.deepStrictEqual(shown.toSorted(), [
+        "contract", "scratch/early-replies.ts", "scratch/embed.ts", "scratch/graceful-shutdown.ts", "scratch/microphone.ts",
+        "scratch/test-with-a-server.ts", "scratch/test-your-agent.ts"
+      ])
+      assert.isTrue(existsSync(join(root, "test/gracefulShutdown.test.ts")))
+    })
+  })
+})
