@@ -65,6 +65,19 @@ describe("architecture", () => {
     assert.deepStrictEqual(importers.filter((file) => !/^(SageMakerTransport|sagemaker\/\w+)\.ts$/.test(file)), [])
   })
 
+  it("every export says what it is for", () => {
+    const silent = files.flatMap((file) => {
+      const text = textOf(file).split("\n")
+      return text.flatMap((line, at) => {
+        const [, kind, name] = /^export (?:abstract )?(const|class|interface|type|function) (\w+)/.exec(line) ?? []
+        // the type of a schema that has said it
+        const isCompanion = kind === "type" && text.some((other) => other.startsWith(`export const ${name} =`))
+        return name === undefined || isCompanion || text[at - 1]?.trim().endsWith("*/") ? [] : [`${file}:${at + 1}: ${name}`]
+      })
+    })
+    assert.deepStrictEqual(silent, [])
+  })
+
   it("time, console and process belong to the Clock and the edges", () => {
     const edges = /^(bin|cli\/\w+)\.ts$/
     const foreign = /\b(Date\.now|new Date\(|setTimeout|setInterval|setImmediate|performance\.now|console\.(log|error|warn|info|debug)|process\.(env|exit|hrtime))/

@@ -1,13 +1,13 @@
 /**
  * The README's commands, as they stand there, in a folder with a recording, `call.wav`. A simulator stands in for the
- * endpoint on SageMaker, stubs for recorders, and the command's sources for what npm would start.
+ * endpoint on SageMaker, stubs for recorders, and the command for what npm would start.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { firstTurn, lines as spokenLines, root, sample, spoken, start } from "./support/command.ts"
+import { bin, compileCache, firstTurn, lines as spokenLines, root, sample, spoken, start } from "./support/command.ts"
 
 const readme = readFileSync(join(root, "README.md"), "utf8")
 /** Each block of commands, line by line; what is continued is one line. */
@@ -18,7 +18,7 @@ const commands = blocks.flat()
 
 /** What stands in for what, in the shell that runs them. */
 const prelude = `
-command=("${process.execPath}" "${root}/src/bin.ts")
+command=("${process.execPath}" "${bin}")
 flux-stt() { "\${command[@]}" "$@"; }
 node() { local program="$1"; shift; "${process.execPath}" "${root}/$program" "$@"; }
 npm() {
@@ -50,7 +50,7 @@ beforeAll(async () => {
   env = {
     HOME: folder,
     PATH: process.env["PATH"] ?? "",
-    NODE_COMPILE_CACHE: join(folder, "cache"),
+    NODE_COMPILE_CACHE: compileCache,
     AWS_EC2_METADATA_DISABLED: "true",
     FLUX_ENDPOINT_URL: url,
     FLUX_ENDPOINT_NAME: "any",

@@ -5,6 +5,7 @@ export default defineConfig({
   root: new URL("..", import.meta.url).pathname,
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/bundle.ts"],
     testTimeout: 20_000,
     // on two cores, too: most tests wait for themselves, and one file takes as long as all others
     maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -19,9 +19,13 @@ export interface Target {
   readonly region: string | undefined
 }
 
+/** A check that found all well. */
 export const ok = (check: string, found: string): Finding => ({ check, state: "ok", found })
+/** One that found what a call lives with, and somebody should look at. */
 export const warning = (check: string, found: string, todo: string): Finding => ({ check, state: "warning", found, todo })
+/** One that found what no call lives with. */
 export const failed = (check: string, found: string, todo: string): Finding => ({ check, state: "failed", found, todo })
+/** One that was not made, and why. */
 export const skipped = (check: string, found: string): Finding => ({ check, state: "skipped", found })
 
 /** A failed check by the error it met: what happened, and what to do, for this very endpoint. */

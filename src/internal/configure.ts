@@ -12,6 +12,7 @@ import type { Duty } from "./watch.ts"
 
 /** Settings that Configure can change. */
 export const keys = ["eotThreshold", "eagerEotThreshold", "eotTimeoutMs", "keyterm", "languageHints", "numerals"] as const
+/** One of them. */
 export type Key = (typeof keys)[number]
 
 /** What is in force at Flux, in settings of ours; Flux's own defaults are spelled out. */

@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { chmodSync, existsSync } from "node:fs"
-import { file, lines as spokenLines, path, root, run, sample, simulate, spoken, start, wav } from "../support/command.ts"
+import { bin, compileCache, file, lines as spokenLines, path, root, run, sample, simulate, spoken, start, wav } from "../support/command.ts"
 
 const stackTrace = /^\s+at /m
 /** A pipeline of a shell: the status of each of its commands. */
 const pipeline = (command: string): Promise<{ readonly statuses: ReadonlyArray<number>; readonly stdout: string; readonly stderr: string }> =>
   new Promise((resolve) => {
-    const env = { PATH: process.env["PATH"] ?? "", HOME: path(""), AWS_EC2_METADATA_DISABLED: "true" }
-    const script = `${command.replaceAll("flux-stt", `"${process.execPath}" src/bin.ts`)}; echo ":\${PIPESTATUS[*]}"`
+    const env = { PATH: process.env["PATH"] ?? "", HOME: path(""), NODE_COMPILE_CACHE: compileCache, AWS_EC2_METADATA_DISABLED: "true" }
+    const script = `${command.replaceAll("flux-stt", `"${process.execPath}" "${bin}"`)}; echo ":\${PIPESTATUS[*]}"`
     execFile("bash", ["-c", script], { cwd: root, env }, (_error, stdout, stderr) => {
       const [, shown = "", statuses = ""] = /^([^]*):([\d ]+)\n$/.exec(stdout) ?? []
       resolve({ statuses: statuses.split(" ").map(Number), stdout: shown, stderr })

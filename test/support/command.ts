@@ -7,9 +7,13 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 export const root = fileURLToPath(new URL("../..", import.meta.url))
+/** The command; see `bundle`. */
+export const bin = join(root, "dist/test/command/bin.js")
+/** What Node has compiled, of this run and others: half of what a process costs. */
+export const compileCache = join(root, "dist/test/cache")
 /** The bundled sample, its words by line, and its bytes. */
-export const sample = join(root, "src/simulator/sample/sample.wav")
-export const lines = readFileSync(join(root, "src/simulator/sample/sample.txt"), "utf8").trim().split("\n")
+export const sample = join(root, "dist/test/simulator/sample/sample.wav")
+export const lines = readFileSync(sample.replace(".wav", ".txt"), "utf8").trim().split("\n")
 export const wav = readFileSync(sample)
 /** The first turn of the sample, and the silence after it, as a file of its own. */
 export const firstTurn = ((): Buffer => {
@@ -57,10 +61,10 @@ export interface Running {
 
 /** Starts the command, or another program, as a process. */
 export const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
-  const child = spawn(process.execPath, [options.program ?? "src/bin.ts", ...args], {
+  const child = spawn(process.execPath, [options.program ?? bin, ...args], {
     cwd: root,
-    // nothing of the machine's AWS set-up; the cache halves what a process costs
-    env: { HOME: home, NODE_COMPILE_CACHE: join(home, "cache"), AWS_EC2_METADATA_DISABLED: "true", ...options.env }
+    // nothing of the machine's AWS set-up
+    env: { HOME: home, NODE_COMPILE_CACHE: compileCache, AWS_EC2_METADATA_DISABLED: "true", ...options.env }
   })
   children.add(child)
   child.on("close", () => children.delete(child))

@@ -1,7 +1,7 @@
 /** The command, or another program, at a terminal: a pseudo-terminal, and what somebody sees on it. */
 import { createRequire } from "node:module"
 import type * as Pty from "@lydell/node-pty"
-import { root } from "./command.ts"
+import { bin, compileCache, root } from "./command.ts"
 
 // an ES import would find nothing: the package is CommonJS that Node cannot see through
 const pty: typeof Pty = createRequire(import.meta.url)("@lydell/node-pty")
@@ -30,11 +30,11 @@ const erase = "\r\u001b[2K"
 
 /** Starts it. The terminal is for standard input, stdout and stderr alike. */
 export const start = (args: ReadonlyArray<string>, { columns = 80, env = {}, program }: Options = {}): AtTerminal => {
-  const child = pty.spawn(program ?? process.execPath, [...(program === undefined ? ["src/bin.ts"] : []), ...args], {
+  const child = pty.spawn(program ?? process.execPath, [...(program === undefined ? [bin] : []), ...args], {
     cols: columns,
     rows: 24,
     cwd: root,
-    env: { TERM: "xterm-256color", HOME: "/nowhere", AWS_EC2_METADATA_DISABLED: "true", ...env }
+    env: { TERM: "xterm-256color", HOME: "/nowhere", NODE_COMPILE_CACHE: compileCache, AWS_EC2_METADATA_DISABLED: "true", ...env }
   })
   let output = ""
   const watchers = new Set<() => void>()
