@@ -10,6 +10,9 @@ export interface Summary {
   readonly text: () => string
 }
 
+/** Where nobody speaks for long, the latest are enough: some ten minutes of chunks. */
+const maxMarks = 8192
+
 /** A new one. */
 export const make = (): Summary => {
   let turns = 0
@@ -32,6 +35,7 @@ export const make = (): Summary => {
     hear: (seconds, at) => {
       elapsed = seconds
       marks.push({ seconds, at })
+      if (marks.length > maxMarks) marks = marks.slice(maxMarks / 2)
     },
     tell: (event) => {
       if (event.type === "Connected") sessions++

@@ -55,11 +55,16 @@ export const examine = Effect.fnUntraced(function*(
   ]
   const target = { name: options.endpointName, region }
 
+  const unread = (check: string): Finding.Finding => Finding.skipped(check, "the environment cannot be read: see address")
   yield* tell(wrong("endpointName") === ""
     ? Finding.ok("endpoint", `${options.endpointName}${options.variant === undefined ? "" : `, variant ${options.variant}`}`)
+    : Result.isFailure(env) && input.endpoint.endpointName === undefined
+    ? unread("endpoint")
     : Finding.failed("endpoint", wrong("endpointName"), "Give its name: --endpoint-name or FLUX_ENDPOINT_NAME. `aws sagemaker list-endpoints` lists them"))
   yield* tell(wrong("region") === ""
     ? Finding.ok("region", `${region} (${regionSource(input.endpoint.region, options.region, options.endpointUrl)})`)
+    : Result.isFailure(env) && input.endpoint.region === undefined
+    ? unread("region")
     : Finding.failed("region", wrong("region"), "Give the one that the endpoint is deployed in: --region or AWS_REGION"))
   yield* tell(yield* credentials(found.credentials, target))
   yield* tell(others.length === 0 && url !== undefined

@@ -51,4 +51,12 @@ describe("Summary", () => {
       "end of turn 20 ms after the audio that ended it (median; at most 1.2 s)"
     ])
   })
+
+  it("measures what is said after hours of silence", () => {
+    const summary = Summary.make()
+    speaking(summary, 0, 3600)
+    summary.tell(turn("Update", { turn: 0, receivedAt: 1000 + 3_599_500, audioEnd: 3599.5, words: words(3599) }))
+    // that of 3599 s went 3,598,900 ms after the first
+    assert.include(summary.text(), "first word 600 ms after it was said")
+  })
 })

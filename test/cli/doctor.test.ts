@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as http1 from "node:http"
 import * as http2 from "node:http2"
 import * as net from "node:net"
+import * as tls from "node:tls"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -14,6 +15,7 @@ import { credentials } from "../../src/cli/credentials.ts"
 import { examine, type Input } from "../../src/cli/examination.ts"
 import type { Finding } from "../../src/cli/Finding.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
+import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
 import { file, run, start } from "../support/command.ts"
 
@@ -132,6 +134,9 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
         assert.strictEqual(trouble?.state, warns === true ? "warning" : "failed")
         assert.match(trouble?.found ?? "", says)
         assert.match(trouble?.todo ?? "", todo)
+        // what depends on it is not made; a change of settings that is refused ends no session
+        const after = found.slice(all.indexOf(check) + 1).map(({ state }) => state)
+        assert.deepStrictEqual(after, after.map(() => check === "configure" ? "ok" : "skipped"))
       })))
   }
 
@@ -183,6 +188,17 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
           assert.deepStrictEqual(found.slice(at + 1).map(({ state }) => state), all.slice(at + 1).map(() => "skipped"))
         })))
     }
+
+    it.live("a TLS server that does not offer HTTP/2", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { cert, key } = yield* certificate.make("127.0.0.1")
+        const url = yield* listening(tls.createServer({ cert, key }), "https")
+        const found = yield* findings(url, { endpoint: { caFile: file("no-h2.pem", cert) } })
+        const [trouble, ...others] = troubles(found)
+        assert.deepStrictEqual(others, [])
+        assert.strictEqual(trouble?.check, "tls")
+        assert.match(trouble?.found ?? "", /does not offer HTTP\/2/)
+      })))
 
     for (const [seconds, state, says] of [[5, "ok", /within seconds/], [-100, "warning", /^(99|100|101) s ahead of/], [1000, "warning", /^(999|1000|1001) s behind/]] as const) {
       it.live(`a clock that is ${seconds} s behind`, () =>
@@ -248,6 +264,16 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(found.filter(({ state }) => state === "failed").map(({ check }) => check), ["settings", "endpoint", "region", "address"])
       assert.match(found[1]?.found ?? "", /eotThreshold: .*; numerals: /)
       assert.notMatch(stdout, /DOCTOR|secret-of/)
+    })
+
+    it("a variable that cannot be read is told, and nothing is said to be missing because of it", async () => {
+      const { status, stdout } = await run(["doctor", "--json"], {
+        env: { FLUX_CONNECTIONS: "some", FLUX_ENDPOINT_NAME: "my-flux", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret" }
+      })
+      assert.strictEqual(status, 1)
+      const found: ReadonlyArray<Finding> = stdout.trim().split("\n").map((line) => JSON.parse(line))
+      assert.deepStrictEqual(found.filter(({ state }) => state === "failed").map(({ check, found }) => [check, found.slice(0, 16)]), [["address", "FLUX_CONNECTIONS"]])
+      assert.strictEqual(found.find(({ check }) => check === "endpoint")?.state, "skipped")
     })
 
     it("an endpoint that is well: status 0, and no colour where it is no terminal", async () => {
