@@ -1,7 +1,6 @@
 /** The checks of `flux-stt doctor`, in order: each is told as it is made, and what comes to depend on a failed one is skipped. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as FluxSettings from "../FluxSettings.ts"
 import { defaultProfile, type ProfileName } from "../FluxTransport.ts"
 import * as SageMakerTransport from "../SageMakerTransport.ts"
 import * as endpoint from "../sagemaker/endpoint.ts"
@@ -27,65 +26,86 @@ const ofThisSide = ["node", "settings", "endpoint", "region", "credentials", "ad
 /** The names of all checks, in order. */
 export const checks = (connect: boolean): ReadonlyArray<string> => [...ofThisSide, ...reach.checks, ...(connect ? rehearsal.checks : [])]
 
+type Tell = (finding: Finding.Finding) => Effect.Effect<void>
+
 /** Makes all checks, and tells each finding as it comes. */
-export const examine = Effect.fnUntraced(function*(
-  input: Input,
-  tell: (finding: Finding.Finding) => Effect.Effect<void>
-) {
+export const examine = Effect.fnUntraced(function*(input: Input, tell: Tell) {
   yield* tell(node(nodeVersion.judge()))
+  const { profile, settings } = yield* examineSettings(input, tell)
+  const { ca, options, target, url } = yield* examineEndpoint(input, profile, tell)
+  const skip = (checks: ReadonlyArray<string>, why: string): Effect.Effect<void> =>
+    Effect.forEach(checks, (check) => tell(Finding.skipped(check, why)), { discard: true })
 
-  const faults = flags.makeFaults()
-  const asked = flags.overlay<Record<string, unknown>>(faults.collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
-  const profile = faults.collect(yield* flags.profile(input.capabilities))
-  const settings = faults.collect(flags.checkSettings(asked, profile))
-  yield* tell(
-    settings === undefined || faults.all.length > 0
-      ? Finding.failed("settings", faults.all.join("; "), "Correct the flags or FLUX_* variables named here, or the profile (--capabilities)")
-      : Finding.ok("settings", `${settings.model}, ${settings.encoding} at ${settings.sampleRate} Hz; ${profile ?? defaultProfile} takes them`)
-  )
-
-  const env = yield* flags.read(SageMakerTransport.config)
-  const options = flags.overlay<SageMakerTransport.Options>(Result.getOrElse(env, () => ({})), { ...input.endpoint, capabilities: profile })
-  const found = yield* endpoint.examine(options)
-  const { issues, region, url } = found
-  const wrong = (name: string): string => issues.filter(({ setting }) => setting === name).map(({ problem }) => problem).join("; ")
-  const others = [
-    ...issues.filter(({ setting }) => setting !== "endpointName" && setting !== "region").map(({ problem, setting }) => `${setting}: ${problem}`),
-    ...(Result.isFailure(env) ? env.failure : [])
-  ]
-  const target = { name: options.endpointName, region }
-
-  const unread = (check: string): Finding.Finding => Finding.skipped(check, "the environment cannot be read: see address")
-  yield* tell(wrong("endpointName") === ""
-    ? Finding.ok("endpoint", `${options.endpointName}${options.variant === undefined ? "" : `, variant ${options.variant}`}`)
-    : Result.isFailure(env) && input.endpoint.endpointName === undefined
-    ? unread("endpoint")
-    : Finding.failed("endpoint", wrong("endpointName"), "Give its name: --endpoint-name or FLUX_ENDPOINT_NAME. `aws sagemaker list-endpoints` lists them"))
-  yield* tell(wrong("region") === ""
-    ? Finding.ok("region", `${region} (${regionSource(input.endpoint.region, options.region, options.endpointUrl)})`)
-    : Result.isFailure(env) && input.endpoint.region === undefined
-    ? unread("region")
-    : Finding.failed("region", wrong("region"), "Give the one that the endpoint is deployed in: --region or AWS_REGION"))
-  yield* tell(yield* credentials(found.credentials, target))
-  yield* tell(others.length === 0 && url !== undefined
-    ? Finding.ok("address", url.origin)
-    : others.length === 0
-    ? Finding.skipped("address", "there is none without a region")
-    : Finding.failed("address", others.join("; "), "Correct the flags or variables named here"))
-
-  const reached = url === undefined || others.length > 0
-    ? yield* Effect.as(Effect.forEach(reach.checks, (check) => tell(Finding.skipped(check, "there is no address")), { discard: true }), false)
-    : yield* reach.reach({ url, ca: found.ca, target, tell })
+  if (url === undefined) yield* skip(reach.checks, "there is no address")
+  const reached = url !== undefined && (yield* reach.reach({ url, ca, target, tell }))
   if (!input.connect) return
-  if (settings === undefined || issues.length > 0 || others.length > 0 || !reached) {
-    const why = reached ? "what is named above is wrong" : "the endpoint is not reached"
-    return yield* Effect.forEach(rehearsal.checks, (check) => tell(Finding.skipped(check, why)), { discard: true })
-  }
+  if (!reached) return yield* skip(rehearsal.checks, "the endpoint is not reached")
+  if (settings === undefined || options === undefined) return yield* skip(rehearsal.checks, "what is named above is wrong")
   yield* SageMakerTransport.make(options).pipe(
     Effect.flatMap((transport) => rehearsal.rehearse({ transport, settings, target, tell })),
     Effect.catchTag("FluxError", (error) => tell(Finding.fromError("session", error, target))),
     Effect.scoped
   )
+})
+
+/** Whether the profile takes the settings; undefined where it does not. */
+const examineSettings = Effect.fnUntraced(function*(input: Input, tell: Tell) {
+  const faults = flags.makeFaults()
+  const asked = yield* flags.askedSettings(faults, input.settings)
+  const profile = faults.collect(yield* flags.profile(input.capabilities))
+  const settings = faults.collect(flags.checkSettings(asked, profile))
+  const isSound = settings !== undefined && faults.all.length === 0
+  yield* tell(isSound
+    ? Finding.ok("settings", `${settings.model}, ${settings.encoding} at ${settings.sampleRate} Hz; ${profile ?? defaultProfile} takes them`)
+    : Finding.failed("settings", faults.all.join("; "), "Correct the flags or FLUX_* variables named here, or the profile (--capabilities)"))
+  return { profile, settings: isSound ? settings : undefined }
+})
+
+/** Which endpoint, where, and as whom; `url` and `options` are undefined where they are of no use. */
+const examineEndpoint = Effect.fnUntraced(function*(input: Input, profile: ProfileName | undefined, tell: Tell) {
+  const env = yield* flags.read(SageMakerTransport.config)
+  const options = flags.overlay<SageMakerTransport.Options>(Result.getOrElse(env, () => ({})), { ...input.endpoint, capabilities: profile })
+  const { ca, credentials: provider, issues, region, url } = yield* endpoint.examine(options)
+  const target = { name: options.endpointName, region }
+  const others = [
+    ...issues.filter(({ setting }) => setting !== "endpointName" && setting !== "region").map(({ problem, setting }) => `${setting}: ${problem}`),
+    ...(Result.isFailure(env) ? env.failure : [])
+  ]
+  /** A setting that has a line for itself; of the environment's nothing is known where that cannot be read. */
+  const own = (check: string, setting: "endpointName" | "region", found: string, todo: string): Finding.Finding => {
+    const problem = issues.filter((issue) => issue.setting === setting).map((issue) => issue.problem).join("; ")
+    if (problem === "") return Finding.ok(check, found)
+    return Result.isFailure(env) && input.endpoint[setting] === undefined
+      ? Finding.skipped(check, "the environment cannot be read: see address")
+      : Finding.failed(check, problem, todo)
+  }
+
+  yield* tell(own(
+    "endpoint",
+    "endpointName",
+    `${options.endpointName}${options.variant === undefined ? "" : `, variant ${options.variant}`}`,
+    "Give its name: --endpoint-name or FLUX_ENDPOINT_NAME. `aws sagemaker list-endpoints` lists them"
+  ))
+  yield* tell(own(
+    "region",
+    "region",
+    `${region} (${regionSource(input.endpoint.region, options.region, options.endpointUrl)})`,
+    "Give the one that the endpoint is deployed in: --region or AWS_REGION"
+  ))
+  yield* tell(yield* credentials(provider, target))
+  yield* tell(
+    others.length > 0
+      ? Finding.failed("address", others.join("; "), "Correct the flags or variables named here")
+      : url === undefined
+      ? Finding.skipped("address", "there is none without a region")
+      : Finding.ok("address", url.origin)
+  )
+  return {
+    ca,
+    target,
+    url: others.length === 0 ? url : undefined,
+    options: others.length === 0 && issues.length === 0 ? options : undefined
+  }
 })
 
 /** Whether Node is new enough. */

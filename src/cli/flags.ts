@@ -163,6 +163,13 @@ export const checkSettings = (
 ): Checked<FluxSettings.Settings> =>
   Result.mapError(FluxSettings.resolveUnknown(FluxSettings.defaults, patch, profile && profiles[profile]), faultsOf)
 
+/** What is asked for by flags over the environment; not checked, but that the environment can be read. */
+export const askedSettings = (
+  { collect }: Faults,
+  given: Readonly<Record<string, unknown>>
+): Effect.Effect<Readonly<Record<string, unknown>>> =>
+  Effect.map(read(FluxSettings.config), (env) => overlay<Record<string, unknown>>(collect(env) ?? {}, given))
+
 /** Reads a Config; what it cannot read is a fault that names the variable. */
 export const read = <A>(config: Config.Config<A>): Effect.Effect<Checked<A>> => Effect.result(Effect.mapError(config, faultsOfConfig))
 

@@ -115,9 +115,10 @@ const paced = (
 
 /** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
 const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
-  const { all, add, collect } = flags.makeFaults()
+  const faults = flags.makeFaults()
+  const { all, add, collect } = faults
   const { capture, captureContent, simulate } = input
-  const asked = flags.overlay<Record<string, unknown>>(collect(yield* flags.read(FluxSettings.config)) ?? {}, input.settings)
+  const asked = yield* flags.askedSettings(faults, input.settings)
   const profile = collect(yield* flags.profile(input.capabilities))
   // a simulator in this process is not overrun
   const unhurried = simulate && input.pace === "fast" ? { catchUpSpeed: 1_000_000 } : {}

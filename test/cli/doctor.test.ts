@@ -266,13 +266,13 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       assert.notMatch(stdout, /DOCTOR|secret-of/)
     })
 
-    it("a variable that cannot be read is told, and nothing is said to be missing because of it", async () => {
+    it("variables that cannot be read are told, and nothing is said to be missing because of them", async () => {
       const { status, stdout } = await run(["doctor", "--json"], {
-        env: { FLUX_CONNECTIONS: "some", FLUX_ENDPOINT_NAME: "my-flux", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret" }
+        env: { FLUX_CONNECTIONS: "some", FLUX_EOT_THRESHOLD: "high", FLUX_ENDPOINT_NAME: "my-flux", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret" }
       })
       assert.strictEqual(status, 1)
       const found: ReadonlyArray<Finding> = stdout.trim().split("\n").map((line) => JSON.parse(line))
-      assert.deepStrictEqual(found.filter(({ state }) => state === "failed").map(({ check, found }) => [check, found.slice(0, 16)]), [["address", "FLUX_CONNECTIONS"]])
+      assert.deepStrictEqual(found.filter(({ state }) => state === "failed").map(({ check, found }) => [check, found.slice(0, 16)]), [["settings", "FLUX_EOT_THRESHO"], ["address", "FLUX_CONNECTIONS"]])
       assert.strictEqual(found.find(({ check }) => check === "endpoint")?.state, "skipped")
     })
 
