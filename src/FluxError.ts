@@ -157,6 +157,9 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     if (/wrong version number|packet length too long|EPROTO/i.test(text)) {
       return "The server does not speak TLS: a simulator without TLS is reached by http://"
     }
+    if (/application protocol|offer HTTP\/2/i.test(text)) {
+      return "What answers there does not speak HTTP/2: check host and port (SageMaker streams on port 8443), and proxies in between"
+    }
     if (/CERT|certificate|self.signed|TLS|SSL/i.test(text)) {
       return "The certificate is not trusted: give the CA of a proxy or a test server with caFile"
     }

@@ -12,6 +12,7 @@
  *
  * What fails rejects with a `FluxError`, whose `reason`, `hint` and `isRetryable` are those of every other door.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -71,7 +72,7 @@ export interface PromiseConversation extends AsyncDisposable {
   readonly endTurn: () => Promise<void>
   /** While muted, audio is not sent, and moves time on. */
   readonly setMuted: (muted: boolean) => void
-  /** Ends the audio and waits for the last words. */
+  /** Ends the audio, waits for the last words, and frees everything; the last events can still be read. */
   readonly finish: () => Promise<void>
   /** Ends the conversation without waiting for the last words, and frees its connection. Never rejects. */
   readonly close: () => Promise<void>
@@ -147,13 +148,14 @@ export const createTranscriber = (options: Options): PromiseTranscriber => {
 
 const conversation = (call: Transcriber.Conversation, close: () => Promise<void>): PromiseConversation => ({
   id: call.id,
-  events: Stream.toAsyncIterable(call.events),
+  // one that is over holds nothing, also where nobody closes it
+  events: Stream.toAsyncIterable(Stream.onError(call.events, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.promise(close))),
   send: async (pcm) => Effect.runPromise(call.send(checked(pcm))),
   offer: (pcm) => call.offerUnsafe(checked(pcm)),
   update: (patch) => Effect.runPromise(call.update(patch)),
   endTurn: () => Effect.runPromise(call.endTurn),
   setMuted: (muted) => Effect.runSync(call.setMuted(muted)),
-  finish: () => Effect.runPromise(call.finish),
+  finish: () => Effect.runPromise(call.finish).finally(close),
   close,
   status: () => Effect.runSync(call.status),
   settings: () => Effect.runSync(call.settings),
@@ -167,6 +169,7 @@ const sageMaker = (options: SageMakerTransport.Options): Layer.Layer<FluxTranspo
 
 /** What a source throws is what the iteration throws. */
 const streamOf = (audio: AudioSource): Stream.Stream<Uint8Array, unknown> => {
+  if (typeof audio !== "object" || audio === null) return Stream.fail(notBytes())
   const chunks = Symbol.asyncIterator in audio ? Stream.fromAsyncIterable(audio, (cause) => cause) : Stream.fromIterable(audio)
   return Stream.mapEffect(chunks, (chunk) => chunk instanceof Uint8Array ? Effect.succeed(chunk) : Effect.fail(notBytes()))
 }

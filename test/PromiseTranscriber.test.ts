@@ -129,6 +129,10 @@ describe("createTranscriber", () => {
   it("tells of chunks that are no bytes, instead of sending noise", async () => {
     const samples: Iterable<never> = [new Int16Array(10)] as unknown as Iterable<never>
     assert.strictEqual(reasonOf(await failure(collect(make().transcribe(samples)))), "UnsupportedAudio")
+    for (const nothing of ["text", undefined, 7]) {
+      const source = nothing as unknown as Iterable<Uint8Array>
+      assert.strictEqual(reasonOf(await failure(collect(make().transcribe(source)))), "UnsupportedAudio")
+    }
     const call = await make().open()
     assert.strictEqual(reasonOf(await failure(call.send("text" as unknown as Uint8Array))), "UnsupportedAudio")
     assert.throws(() => call.offer(new Float32Array(4) as unknown as Uint8Array), FluxError.FluxError)
@@ -143,7 +147,6 @@ describe("createTranscriber", () => {
       assert.strictEqual(call.status(), "ended")
       assert.deepStrictEqual(told(await events), ["good morning (confirmed)", "how are (closed)"])
       assert.isTrue((await events).every(({ id }) => id === "pushed"))
-      await call.close()
     })
 
     it("takes audio of callbacks, and says what waits", async () => {

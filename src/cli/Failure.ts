@@ -4,6 +4,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { FluxError } from "../FluxError.ts"
+import { plain } from "./plain.ts"
 
 /** Everything that is wrong with what was asked for, found before any connection. */
 export class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart", {
@@ -49,7 +50,7 @@ export const report = <E>(cause: Cause.Cause<E>): string | undefined => {
   if (CliError.isCliError(error)) return undefined
   if (error instanceof FluxError) {
     const request = error.requestId === undefined ? "" : `, request ${error.requestId}`
-    return `flux-stt: ${error.reason.message}\n  ${error.hint}.\n  Stage: ${error.stage}${request}.`
+    return `flux-stt: ${plain(error.reason.message)}\n  ${error.hint}.\n  Stage: ${error.stage}${request}.`
   }
   return `flux-stt: ${error instanceof Error ? error.message : String(error)}`
 }

@@ -1,6 +1,7 @@
 /** What `flux-stt doctor` finds: one line a check. Pure. */
 import { styleText } from "node:util"
 import * as FluxError from "../FluxError.ts"
+import { plain } from "./plain.ts"
 
 /** The outcome of one check. */
 export interface Finding {
@@ -50,5 +51,5 @@ export const text = ({ check, found, state, todo }: Finding, colour: boolean): s
   // whether to is decided by whoever asks
   const shown = colour ? styleText(colours[state], word, { validateStream: false }) : word
   const indent = " ".repeat(words.ok.length + 4 + checkWidth)
-  return `${shown}${check.padEnd(checkWidth)}${found}${todo === undefined ? "" : `\n${indent}-> ${todo}`}`
+  return `${shown}${check.padEnd(checkWidth)}${plain(found)}${todo === undefined ? "" : `\n${indent}-> ${plain(todo)}`}`
 }

@@ -10,8 +10,10 @@ import type { Cut } from "./liveLine.ts"
 /** Takes back what stands in the last line. */
 export const erase = "\r\u001b[2K"
 
-/** How often the line is drawn anew where it has changed, ms: a chunk of audio. */
+/** How often the line is looked at, ms: a chunk of audio. */
 const interval = 80
+/** After so many looks it is drawn although it is the same, as something may have been printed in its place. */
+const patience = 12
 /** Where a terminal does not say. */
 const defaultColumns = 80
 
@@ -23,10 +25,16 @@ export const show = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, never, Scope.Scope | Terminal.Terminal> {
   const terminal = yield* Terminal.Terminal
   const display = (text: string): Effect.Effect<void> => Effect.ignore(terminal.display(text))
+  let shown: string | undefined
+  let looks = 0
   const draw = Effect.gen(function*() {
     const columns = (yield* terminal.columns) || defaultColumns
     // the last column would wrap
-    yield* display(`${erase}${render(columns - 1, cut)}`)
+    const line = render(columns - 1, cut)
+    if (line === shown && ++looks < patience) return
+    looks = 0
+    shown = line
+    yield* display(`${erase}${line}`)
   })
   yield* Effect.addFinalizer(() => display(erase))
   yield* Effect.forkScoped(Effect.repeat(draw, Schedule.spaced(`${interval} millis`)))

@@ -6,8 +6,8 @@ export interface Summary {
   /** Notes that audio up to here, in seconds of the call, was handed over then, in ms. */
   readonly hear: (seconds: number, atMillis: number) => void
   readonly tell: (event: FluxEvent) => void
-  /** In a line or two. */
-  readonly text: () => string
+  /** Some lines; none of a call that Flux never heard of. */
+  readonly lines: () => ReadonlyArray<string>
 }
 
 /** Where nobody speaks for long, the latest are enough: some ten minutes of chunks. */
@@ -52,14 +52,15 @@ export const make = (): Summary => {
       if (event.ending === "confirmed") ends.push(...since(event.audioEnd, event.receivedAt))
       marks = marks.filter(({ seconds }) => seconds > event.audioEnd)
     },
-    text: () => {
+    lines: () => {
+      if (sessions === 0) return []
       const silence = injected >= 0.05 ? ` and ${injected.toFixed(1)} s of injected silence` : ""
       const reconnects = Math.max(0, sessions - 1)
       return [
         `${counted(turns, "turn")} in ${elapsed.toFixed(1)} s of audio${silence}; ${counted(reconnects, "reconnect")}`,
         ...latency("first word", "after it was said", firstWords),
         ...latency("end of turn", "after the audio that ended it", ends)
-      ].join("\n")
+      ]
     }
   }
 }

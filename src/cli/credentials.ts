@@ -24,6 +24,9 @@ export const credentials = Effect.fnUntraced(function*(
         const kind = identity.sessionToken === undefined ? "do not expire" : "temporary, until when is not told"
         return Finding.ok(check, `${source}; ${kind}`)
       }
+      if (Number.isNaN(identity.expiration.getTime())) {
+        return Finding.warning(check, `${source}; their expiration is no date`, "Correct it at their source: they cannot be renewed in time")
+      }
       const minutes = (identity.expiration.getTime() - now) / 60_000
       const when = identity.expiration.toISOString()
       return minutes <= 0

@@ -2,7 +2,9 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { Unwell } from "./Failure.ts"
@@ -45,16 +47,19 @@ const run = Effect.fnUntraced(function*(input: Input) {
   let made = 0
   const lineOf = (finding: Finding.Finding): string =>
     input.json ? JSON.stringify(finding) : `${Screen?.erase ?? ""}${Finding.text(finding, canColor)}`
-  const lines = Stream.callback<string>((queue) =>
-    examine(input, (finding) => {
+  const examined = Effect.gen(function*() {
+    const lines = yield* Queue.unbounded<string, Cause.Done>()
+    const examining = yield* examine(input, (finding) => {
       made++
       if (finding.state === "failed") failed++
-      return Queue.offer(queue, lineOf(finding))
-    }).pipe(Effect.andThen(Queue.end(queue)))
-  )
-  const examined = write(lines)
+      return Queue.offer(lines, lineOf(finding))
+    }).pipe(Effect.ensuring(Queue.end(lines)), Effect.forkScoped({ startImmediately: true }))
+    yield* write(Stream.fromQueue(lines))
+    // to its end for the sake of the status, also where nobody reads
+    yield* Fiber.join(examining)
+  })
   // some checks take seconds to find that nobody answers
   const underWay = (columns: number, cut: Cut): string => cut(`...   ${checks(input.connect)[made] ?? ""}`, columns)
-  yield* Screen === undefined ? examined : Effect.scoped(Effect.andThen(Screen.show(underWay), examined))
+  yield* Effect.scoped(Screen === undefined ? examined : Effect.andThen(Screen.show(underWay), examined))
   if (failed > 0) return yield* new Unwell({ failed })
 })

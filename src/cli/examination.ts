@@ -31,12 +31,12 @@ type Tell = (finding: Finding.Finding) => Effect.Effect<void>
 /** Makes all checks, and tells each finding as it comes. */
 export const examine = Effect.fnUntraced(function*(input: Input, tell: Tell) {
   yield* tell(node(nodeVersion.judge()))
-  const { profile, settings } = yield* examineSettings(input, tell)
-  const { ca, options, target, url } = yield* examineEndpoint(input, profile, tell)
+  const { profile, settings, told } = yield* examineSettings(input, tell)
+  const { ca, options, target, url } = yield* examineEndpoint(input, profile, told, tell)
   const skip = (checks: ReadonlyArray<string>, why: string): Effect.Effect<void> =>
     Effect.forEach(checks, (check) => tell(Finding.skipped(check, why)), { discard: true })
 
-  if (url === undefined) yield* skip(reach.checks, "there is no address")
+  if (url === undefined) yield* skip(reach.checks, "there is no address that could be used")
   const reached = url !== undefined && (yield* reach.reach({ url, ca, target, tell }))
   if (!input.connect) return
   if (!reached) return yield* skip(rehearsal.checks, "the endpoint is not reached")
@@ -58,29 +58,34 @@ const examineSettings = Effect.fnUntraced(function*(input: Input, tell: Tell) {
   yield* tell(isSound
     ? Finding.ok("settings", `${settings.model}, ${settings.encoding} at ${settings.sampleRate} Hz; ${profile ?? defaultProfile} takes them`)
     : Finding.failed("settings", faults.all.join("; "), "Correct the flags or FLUX_* variables named here, or the profile (--capabilities)"))
-  return { profile, settings: isSound ? settings : undefined }
+  return { profile, settings: isSound ? settings : undefined, told: faults.all }
 })
 
 /** Which endpoint, where, and as whom; `url` and `options` are undefined where they are of no use. */
-const examineEndpoint = Effect.fnUntraced(function*(input: Input, profile: ProfileName | undefined, tell: Tell) {
+const examineEndpoint = Effect.fnUntraced(function*(
+  input: Input,
+  profile: ProfileName | undefined,
+  told: ReadonlyArray<string>,
+  tell: Tell
+) {
   const env = yield* flags.read(SageMakerTransport.config)
   const options = flags.overlay<SageMakerTransport.Options>(Result.getOrElse(env, () => ({})), { ...input.endpoint, capabilities: profile })
   const { ca, credentials: provider, issues, region, url } = yield* endpoint.examine(options)
   const target = { name: options.endpointName, region }
+  const isUnread = Result.isFailure(env)
   const others = [
-    ...issues.filter(({ setting }) => setting !== "endpointName" && setting !== "region").map(({ problem, setting }) => `${setting}: ${problem}`),
-    ...(Result.isFailure(env) ? env.failure : [])
+    ...issues.filter(({ setting }) => !hasOwnLine.test(setting)).map(({ problem, setting }) => `${setting}: ${problem}`),
+    ...(isUnread ? env.failure.filter((fault) => !told.includes(fault)) : [])
   ]
   /** A setting that has a line for itself; of the environment's nothing is known where that cannot be read. */
   const own = (check: string, setting: "endpointName" | "region", found: string, todo: string): Finding.Finding => {
     const problem = issues.filter((issue) => issue.setting === setting).map((issue) => issue.problem).join("; ")
-    if (problem === "") return Finding.ok(check, found)
-    return Result.isFailure(env) && input.endpoint[setting] === undefined
-      ? Finding.skipped(check, "the environment cannot be read: see address")
-      : Finding.failed(check, problem, todo)
+    if (isUnread && input.endpoint[setting] === undefined) return Finding.skipped(check, "the environment cannot be read: see what failed")
+    return problem === "" ? Finding.ok(check, found) : Finding.failed(check, problem, todo)
   }
+  const variant = issues.find(({ setting }) => setting === "variant")
 
-  yield* tell(own(
+  yield* tell(variant !== undefined ? Finding.failed("endpoint", `variant: ${variant.problem}`, "Correct it: --target-variant or FLUX_TARGET_VARIANT") : own(
     "endpoint",
     "endpointName",
     `${options.endpointName}${options.variant === undefined ? "" : `, variant ${options.variant}`}`,
@@ -89,13 +94,15 @@ const examineEndpoint = Effect.fnUntraced(function*(input: Input, profile: Profi
   yield* tell(own(
     "region",
     "region",
-    `${region} (${regionSource(input.endpoint.region, options.region, options.endpointUrl)})`,
+    `${region} (${regionSource(input.endpoint.region, options.region, url && endpoint.regionOf(url))})`,
     "Give the one that the endpoint is deployed in: --region or AWS_REGION"
   ))
   yield* tell(yield* credentials(provider, target))
   yield* tell(
     others.length > 0
       ? Finding.failed("address", others.join("; "), "Correct the flags or variables named here")
+      : isUnread
+      ? Finding.skipped("address", "the environment cannot be read: see what failed")
       : url === undefined
       ? Finding.skipped("address", "there is none without a region")
       : Finding.ok("address", url.origin)
@@ -103,8 +110,8 @@ const examineEndpoint = Effect.fnUntraced(function*(input: Input, profile: Profi
   return {
     ca,
     target,
-    url: others.length === 0 ? url : undefined,
-    options: others.length === 0 && issues.length === 0 ? options : undefined
+    url: others.length === 0 && !isUnread ? url : undefined,
+    options: others.length === 0 && issues.length === 0 && !isUnread ? options : undefined
   }
 })
 
@@ -112,8 +119,11 @@ const examineEndpoint = Effect.fnUntraced(function*(input: Input, profile: Profi
 const node = ({ isTooOld, needed, version }: nodeVersion.Verdict): Finding.Finding =>
   isTooOld ? Finding.failed("node", `${version} is too old`, `Install Node ${needed} or later`) : Finding.ok("node", version)
 
-const regionSource = (flag: string | undefined, env: string | undefined, url: string | undefined): string => {
+/** Settings that are not told as the address's. */
+const hasOwnLine = /^(endpointName|region|variant)$/
+
+const regionSource = (flag: string | undefined, env: string | undefined, inUrl: string | undefined): string => {
   if (flag !== undefined) return "--region"
-  if (env !== undefined) return "AWS_REGION"
-  return url === undefined ? "from the AWS configuration" : "from the endpoint's address"
+  if (env !== undefined) return "from the environment"
+  return inUrl === undefined ? "from the AWS configuration" : "from the endpoint's address"
 }

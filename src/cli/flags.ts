@@ -114,7 +114,7 @@ export const endpoint = {
   ),
   caFile: optional(file("ca-file")).pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Certificate authority to trust besides, as PEM")
+    Flag.withDescription("Certificates to trust in place of the usual roots, as PEM")
   )
 }
 

@@ -1,8 +1,9 @@
 /** The line that shows a call on a terminal: how far it is, how sure Flux is that the turn is over, and the turn so far. Pure. */
-import { stripVTControlCharacters, styleText } from "node:util"
+import { styleText } from "node:util"
 import { type FluxEvent, isTurnEvent } from "../FluxEvent.ts"
 import { type Settings, fluxEotThreshold } from "../FluxSettings.ts"
 import { time } from "./Output.ts"
+import { plain } from "./plain.ts"
 
 /** Cuts text to so many columns of a terminal, at its beginning. */
 export type Cut = (text: string, columns: number) => string
@@ -53,6 +54,3 @@ export const make = ({ eagerEotThreshold, eotThreshold = fluxEotThreshold }: Pic
 const leastText = 20
 
 const fixed = (confidence: number): string => confidence.toFixed(2)
-
-/** Text that does nothing to a terminal but stand there. */
-export const plain = (text: string): string => stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, " ")

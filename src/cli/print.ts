@@ -14,8 +14,8 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { type EndOfTurn, type FluxEvent, isTurnEvent, type TurnEvent } from "../FluxEvent.ts"
 import { Broken, report } from "./Failure.ts"
-import { plain } from "./liveLine.ts"
 import * as Output from "./Output.ts"
+import { plain } from "./plain.ts"
 
 /** Help and version go to stdout, a command line that makes no sense to stderr only. */
 export const presenter: CliOutput.Presenter = {
@@ -36,8 +36,8 @@ export const tell = <E>(cause: Cause.Cause<E>): Effect.Effect<void> => {
   return text === undefined ? Effect.void : Console.error(text)
 }
 
-/** A line to stderr. */
-export const say = (line: string): Effect.Effect<void> => Console.error(`flux-stt: ${line}`)
+/** A line to stderr; what a server said in it does nothing to a terminal. */
+export const say = (line: string): Effect.Effect<void> => Console.error(`flux-stt: ${plain(line)}`)
 
 /** Without `--log-level` only what goes wrong is logged: sessions, and an embedded simulator, tell more than the command's user asks for. */
 export const quiet = <A, E, R>(

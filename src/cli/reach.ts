@@ -41,13 +41,19 @@ export const reach = Effect.fnUntraced(function*({ ca, target, tell, url }: Way)
     Effect.scoped,
     Effect.catchTag("FluxError", (error) => {
       const rest = checks.slice(checks.indexOf(check) + 1)
-      return tell(Finding.fromError(check, error, target)).pipe(
+      const finding = Finding.fromError(check, error, target)
+      // the port is open by then
+      return tell(isMute(check, finding.found) ? { ...finding, todo: muteTodo } : finding).pipe(
         Effect.andThen(Effect.forEach(rest, (later) => tell(Finding.skipped(later, `${check} failed`)), { discard: true })),
         Effect.as(false)
       )
     })
   )
 })
+
+const isMute = (check: Check, found: string): boolean => check === "http2" || (check === "tls" && /nothing came|closed the connection/.test(found))
+const muteTodo =
+  "The port is open, and what answers there is no SageMaker endpoint: check host and port (SageMaker streams on port 8443 only; 443 takes connections and hangs), and proxies in between."
 
 const shownAddresses = 3
 

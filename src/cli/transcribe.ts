@@ -68,7 +68,8 @@ type Input = Command.Command.Config.Infer<typeof config>
 
 /** The command. */
 export const transcribe = Command.make("transcribe", config, (input) =>
-  quiet(outputs.whole((spoilt) => run(input, spoilt)))
+  quiet(Effect.flatMap(watching.watchers(input.json), (watchers) =>
+    watching.aboveLine(watchers)(outputs.whole((spoilt) => run(input, spoilt, watchers)))))
 ).pipe(
   Command.withDescription("Prints the turns of a recording or a live stream as they come"),
   Command.withExamples([
@@ -85,21 +86,21 @@ export const transcribe = Command.make("transcribe", config, (input) =>
   ])
 )
 
-const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
+const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt, watchers: watching.Watchers) {
   const shutdown = yield* Shutdown
   const { file, settings, transport } = yield* prepare(input, spoilt)
   const services = Transcriber.layer.pipe(
     Layer.provide(Layer.succeed(FluxTransport, transport)),
     Layer.provide(FluxSettings.layer(settings))
   )
-  const watched = yield* watching.make({ json: input.json, settings })
+  const watched = watching.make(watchers, settings)
   yield* shutdown.graceful((asked) =>
     Stream.interruptWhen(paced(file, input), Effect.andThen(asked, say("finishing; once more to stop at once"))).pipe(
       watched.audio(file.format),
       Transcriber.transcribe({ finish: input.finish }),
       Stream.provide(services),
       Stream.tap(watched.event),
-      print({ json: input.json, minConfidence: settings.minConfidence, erase: watched.erase })
+      print({ json: input.json, minConfidence: settings.minConfidence, erase: watchers.Screen?.erase })
     )
   ).pipe(watched.around)
 })
@@ -125,9 +126,13 @@ const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt
   const settings = collect(flags.checkSettings(flags.overlay<Record<string, unknown>>(unhurried, asked), profile))
 
   const { ledger, replay } = input.simulation
-  const path = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)
+  const stdio = yield* Stdio.Stdio
+  const args = yield* stdio.args
+  const given = Option.getOrElse(input.file, () => simulate && replay === undefined ? source.sample : undefined)
+  // a file may have that name
+  const path = given === "-" && !args.includes("-") ? "./-" : given
   if (input.raw && Option.isNone(input.file)) add("raw: give a file of raw audio, or - for standard input")
-  if (path === "-" && (yield* (yield* Stdio.Stdio).stdinIsTerminal)) add("file: standard input is a terminal: pipe audio into it, or give a file")
+  if (path === "-" && (yield* stdio.stdinIsTerminal)) add("file: standard input is a terminal: pipe audio into it, or give a file")
   if (path === undefined && !simulate) add("file: give a WAV file, or - for standard input, or try --simulate")
   for (const [flag, value] of Object.entries(simulate ? input.endpoint : input.simulation)) {
     if (value !== undefined) add(`${flag}: ${simulate ? "--simulate has its own endpoint" : "is for --simulate only"}`)

@@ -13,10 +13,30 @@ import * as liveLine from "./liveLine.ts"
 import { say } from "./print.ts"
 import * as Summary from "./Summary.ts"
 
+/** Who watches: the live line is for a terminal at stdout, the summary for one at stderr. */
+export interface Watchers {
+  /** What it takes to draw, which is loaded where there is somebody to see it. */
+  readonly Screen: typeof import("./Screen.ts") | undefined
+  readonly canColor: boolean
+  readonly atStderr: boolean
+}
+
+/** Finds out who watches; with `json` stdout is for programs. */
+export const watchers = Effect.fnUntraced(function*(json: boolean): Effect.fn.Return<Watchers, never, Stdio.Stdio> {
+  const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  return {
+    Screen: canAnimate && !json ? yield* Effect.promise(() => import("./Screen.ts")) : undefined,
+    canColor,
+    atStderr: yield* (yield* Stdio.Stdio).stderrIsTerminal
+  }
+})
+
+/** Has all that a command tells on stderr stand above the live line, where both are on the same terminal. */
+export const aboveLine = ({ Screen, atStderr }: Watchers) => <A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Screen !== undefined && atStderr ? Screen.above(command) : command
+
 /** How one call is watched. */
 export interface Watching {
-  /** Before a line that stays; undefined where no line changes. */
-  readonly erase: string | undefined
   /** To be told of all that happens. */
   readonly event: (event: FluxEvent) => Effect.Effect<void>
   /** Watches the audio as it is handed over. */
@@ -25,27 +45,21 @@ export interface Watching {
   readonly around: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Scope.Scope> | R | Terminal.Terminal>
 }
 
-/** The live line is for a terminal at stdout, the summary for one at stderr; with `json` stdout is for programs. */
-export const make = Effect.fnUntraced(function*(
-  { json, settings }: { readonly json: boolean; readonly settings: Settings }
-): Effect.fn.Return<Watching, never, Stdio.Stdio> {
-  const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const atStderr = yield* (yield* Stdio.Stdio).stderrIsTerminal
-  const isLive = canAnimate && !json
-  // what it takes to draw is loaded where there is somebody to see it
-  const Screen = isLive ? yield* Effect.promise(() => import("./Screen.ts")) : undefined
+/** For a call with these settings. */
+export const make = ({ Screen, atStderr, canColor }: Watchers, settings: Settings): Watching => {
   const line = liveLine.make(settings)
   const summary = Summary.make()
+  const isWatched = Screen !== undefined || atStderr
+  const summarise = Effect.suspend(() => Effect.forEach(summary.lines(), say, { discard: true }))
 
   return {
-    erase: Screen?.erase,
     event: (event) =>
       Effect.sync(() => {
         line.tell(event)
         summary.tell(event)
       }),
     audio: (format) => (audio) =>
-      Stream.suspend(() => {
+      isWatched ? Stream.suspend(() => {
         let bytes = 0
         return Stream.tap(audio, (chunk) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
@@ -54,14 +68,12 @@ export const make = Effect.fnUntraced(function*(
             line.hear(seconds)
             summary.hear(seconds, now)
           }))
-      }),
+      }) : audio,
     around: <A, E, R>(call: Effect.Effect<A, E, R>) => {
-      const summarised = atStderr
-        ? Effect.ensuring(call, Effect.suspend(() => Effect.forEach(summary.text().split("\n"), say, { discard: true })))
-        : call
+      const summarised = atStderr ? Effect.ensuring(call, summarise) : call
       if (Screen === undefined) return summarised
       const shown = Screen.show((columns, cut) => line.render(columns, canColor, cut))
-      return Effect.scoped(Effect.andThen(shown, atStderr ? Screen.above(summarised) : summarised))
+      return Effect.scoped(Effect.andThen(shown, summarised))
     }
   }
-})
+}

@@ -17,8 +17,12 @@ const speaking = (summary: Summary.Summary, from: number, to: number): void => {
 }
 
 describe("Summary", () => {
-  it("of a call that never was", () => {
-    assert.strictEqual(Summary.make().text(), "0 turns in 0.0 s of audio; 0 reconnects")
+  it("of a call that Flux never heard of is nothing; of one without words little", () => {
+    const summary = Summary.make()
+    speaking(summary, 0, 2)
+    assert.deepStrictEqual(summary.lines(), [])
+    summary.tell(connected(0))
+    assert.deepStrictEqual(summary.lines(), ["0 turns in 2.0 s of audio; 0 reconnects"])
   })
 
   it("counts turns with words, sessions after the first, and silence that was put in", () => {
@@ -29,11 +33,12 @@ describe("Summary", () => {
     summary.tell(connected(1))
     summary.tell(turn("EndOfTurn", { turn: 1, receivedAt: 4000, audioEnd: 2, words: [] }))
     summary.tell({ type: "Disconnected", ...common, receivedAt: 0, session: 1, requestId: "r", usage: { audioSeconds: 1, injectedSeconds: 1 } })
-    assert.strictEqual(summary.text().split("\n")[0], "1 turn in 3.0 s of audio and 1.5 s of injected silence; 1 reconnect")
+    assert.strictEqual(summary.lines()[0], "1 turn in 3.0 s of audio and 1.5 s of injected silence; 1 reconnect")
   })
 
   it("measures from when audio was handed over: the first word's own, and what reaches to the end of the turn", () => {
     const summary = Summary.make()
+    summary.tell(connected(0))
     speaking(summary, 0, 10)
     // the chunk that holds 0.45 s went at 1400, that of 2.0 s at 2900
     summary.tell(turn("Update", { turn: 0, receivedAt: 1450, audioEnd: 1, words: words(0.45) }))
@@ -46,7 +51,7 @@ describe("Summary", () => {
     summary.tell(turn("Update", { turn: 2, receivedAt: 8200, audioEnd: 7.5, words: words(7) }))
     // no answer of Flux
     summary.tell(turn("EndOfTurn", { turn: 2, receivedAt: 99_000, audioEnd: 8, words: words(7), ending: "closed" }))
-    assert.deepStrictEqual(summary.text().split("\n").slice(1), [
+    assert.deepStrictEqual(summary.lines().slice(1), [
       "first word 100 ms after it was said (median; at most 300 ms)",
       "end of turn 20 ms after the audio that ended it (median; at most 1.2 s)"
     ])
@@ -54,9 +59,10 @@ describe("Summary", () => {
 
   it("measures what is said after hours of silence", () => {
     const summary = Summary.make()
+    summary.tell(connected(0))
     speaking(summary, 0, 3600)
     summary.tell(turn("Update", { turn: 0, receivedAt: 1000 + 3_599_500, audioEnd: 3599.5, words: words(3599) }))
     // that of 3599 s went 3,598,900 ms after the first
-    assert.include(summary.text(), "first word 600 ms after it was said")
+    assert.include(summary.lines()[1], "first word 600 ms after it was said")
   })
 })

@@ -172,6 +172,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     const keyterms = Array.from({ length: 300 }, (_, index) => ["--keyterm", `t${index}`]).flat()
     const cases: ReadonlyArray<readonly [name: string, args: () => ReadonlyArray<string>, stderr: string | RegExp]> = [
       ["no such file", () => [...simulate, "nowhere.wav"], "nowhere.wav: no such file"],
+      ["a file called -, which is not there", () => [...simulate, "./-"], "./-: no such file"],
       ["a directory", () => [...simulate, "src"], "src: it is a directory"],
       [
         "a text file",

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { credentials } from "../../src/cli/credentials.ts"
 import { examine, type Input } from "../../src/cli/examination.ts"
-import type { Finding } from "../../src/cli/Finding.ts"
+import { type Finding, text } from "../../src/cli/Finding.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
@@ -81,7 +81,7 @@ const again = /Try again|Reconnect/
 
 /** By fault; those that a session without words cannot meet are in `unseen`. */
 const rows: ReadonlyArray<Row> = [
-  { flag: "accept-and-hang", check: "http2", says: /ConnectFailed: .*nothing came within 5 s/, todo: port },
+  { flag: "accept-and-hang", check: "http2", says: /ConnectFailed: .*nothing came within 5 s/, todo: /port is open.*443 takes connections and hangs/ },
   { flag: "no-headers", check: "session", says: /ConnectTimeout: No response headers within 2 s/, todo: port },
   { flag: "late-headers,delay=30000", check: "session", says: /ConnectTimeout: No response headers within 2 s/, todo: port },
   { flag: "reject-424", check: "session", says: /Rejected: .*424/, todo: logs },
@@ -172,8 +172,8 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       ["a port where nothing listens", Effect.succeed("http://127.0.0.1:1"), "tcp", /ConnectFailed: .*ECONNREFUSED/, /8443/],
       ["TLS where there is none", Effect.map(SimulatorServer.make(), ({ url }) => url.replace("http:", "https:")), "tls", /ConnectFailed: /, /simulator without TLS is reached by http:/],
       ["a certificate that is not trusted", Effect.map(SimulatorServer.make({ tls: true }), ({ url }) => url), "tls", /ConnectFailed: .*self.signed/, /caFile/],
-      ["a server that takes TCP and says nothing", listening(net.createServer(), "https"), "tls", /ConnectFailed: .*nothing came within 5 s/, /8443/],
-      ["a server of HTTP/1.1", listening(http1.createServer(), "http"), "http2", /ConnectFailed: /, /HTTP\/2/]
+      ["a server that takes TCP and says nothing", listening(net.createServer(), "https"), "tls", /ConnectFailed: .*nothing came within 5 s/, /port is open/],
+      ["a server of HTTP/1.1", listening(http1.createServer(), "http"), "http2", /ConnectFailed: /, /port is open/]
     ]
     for (const [name, open, check, says, todo] of cases) {
       it.live(name, () =>
@@ -189,15 +189,16 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
         })))
     }
 
-    it.live("a TLS server that does not offer HTTP/2", () =>
+    for (const ALPNProtocols of [undefined, ["http/1.1"]]) it.live(`a TLS server that does not offer HTTP/2, but ${ALPNProtocols}`, () =>
       Effect.scoped(Effect.gen(function*() {
         const { cert, key } = yield* certificate.make("127.0.0.1")
-        const url = yield* listening(tls.createServer({ cert, key }), "https")
+        const url = yield* listening(tls.createServer({ cert, key, ...(ALPNProtocols === undefined ? {} : { ALPNProtocols }) }), "https")
         const found = yield* findings(url, { endpoint: { caFile: file("no-h2.pem", cert) } })
         const [trouble, ...others] = troubles(found)
         assert.deepStrictEqual(others, [])
         assert.strictEqual(trouble?.check, "tls")
-        assert.match(trouble?.found ?? "", /does not offer HTTP\/2/)
+        assert.match(trouble?.found ?? "", /does not offer HTTP\/2|no application protocol/)
+        assert.match(trouble?.todo ?? "", /does not speak HTTP\/2/)
       })))
 
     for (const [seconds, state, says] of [[5, "ok", /within seconds/], [-100, "warning", /^(99|100|101) s ahead of/], [1000, "warning", /^(999|1000|1001) s behind/]] as const) {
@@ -274,6 +275,32 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       const found: ReadonlyArray<Finding> = stdout.trim().split("\n").map((line) => JSON.parse(line))
       assert.deepStrictEqual(found.filter(({ state }) => state === "failed").map(({ check, found }) => [check, found.slice(0, 16)]), [["settings", "FLUX_EOT_THRESHO"], ["address", "FLUX_CONNECTIONS"]])
       assert.strictEqual(found.find(({ check }) => check === "endpoint")?.state, "skipped")
+      const profile = await run(["doctor", "--json"], { env: { FLUX_CAPABILITIES: "some", FLUX_ENDPOINT_NAME: "my-flux", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret" } })
+      assert.strictEqual(profile.stderr, "flux-stt: one check failed\n")
+    })
+
+    it("a variant that cannot be is told with the endpoint, and the way there is gone all the same", async () => {
+      const { stdout } = await run(["doctor", "--json", "--endpoint-name", "my-flux", "--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:1", "--target-variant", "bad_one"], {
+        env: { AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret", AWS_CREDENTIAL_EXPIRATION: "tomorrow" }
+      })
+      const found: ReadonlyArray<Finding> = stdout.trim().split("\n").map((line) => JSON.parse(line))
+      const states = Object.fromEntries(found.map(({ check, state }) => [check, state]))
+      assert.deepInclude(states, { endpoint: "failed", region: "ok", credentials: "warning", address: "ok", name: "ok", tcp: "failed" })
+      assert.match(found.find(({ check }) => check === "region")?.found ?? "", /^us-east-1 \(--region\)$/)
+    })
+
+    it("checks all although nobody reads, for the sake of its status", async () => {
+      const running = start(["doctor", "--endpoint-name", "any", "--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:1"], {
+        env: { AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret" }
+      })
+      running.child.stdout?.destroy()
+      assert.strictEqual(await running.status, 1)
+      assert.strictEqual(running.stderr(), "flux-stt: one check failed\n")
+    })
+
+    it("lets nothing that a server says do anything to a terminal", () => {
+      const shown = text({ check: "tls", state: "failed", found: "of Evil\u001b[31m\nok    all", todo: "do\u0007" }, false)
+      assert.strictEqual(shown, "FAIL  tls          of Evil ok    all\n                   -> do ")
     })
 
     it("an endpoint that is well: status 0, and no colour where it is no terminal", async () => {

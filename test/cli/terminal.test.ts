@@ -51,6 +51,14 @@ describe.concurrent("at a terminal", { timeout: 60_000 }, () => {
     assert.include(at.output(), `${escape}2m0.00`)
   })
 
+  it("what the simulator logs stands above it, too", async () => {
+    const at = terminal.start([...call, "--log-level", "info"], { columns: 200, env: { NO_COLOR: "1" } })
+    assert.strictEqual(await at.status, 0)
+    const { lines } = at.seen()
+    assert.isTrue(lines.some((line) => /^\[[\d:.]+\] INFO .* Simulated session/.test(line)))
+    assert.deepStrictEqual(lines.filter((line) => /listening.*INFO|of 0\.70.*INFO/.test(line)), [])
+  })
+
   it("NO_COLOR has no colours, and still the line", async () => {
     const at = terminal.start(["doctor"], { env: { NO_COLOR: "1" } })
     assert.strictEqual(await at.status, 1)
