@@ -70,6 +70,12 @@ describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
     })
   })
 
+  it("where the reader of stderr has gone, the call is held to its end", async () => {
+    const { statuses, stdout } = await pipeline("{ flux-stt transcribe --simulate --log-level debug 2>&1 >&3 | head -1 >/dev/null; } 3>&1")
+    assert.deepStrictEqual(statuses, [0, 0])
+    assert.deepStrictEqual(stdout.trim().split("\n").map(spoken), spokenLines)
+  })
+
   it("where stderr is closed, as if it were not", async () => {
     const { statuses, stdout } = await pipeline("flux-stt transcribe --simulate --pace fast 2>&-")
     assert.deepStrictEqual(statuses, [0])
