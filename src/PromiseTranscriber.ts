@@ -16,7 +16,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import type * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FluxError from "./FluxError.ts"
@@ -31,6 +34,8 @@ import * as Transcriber from "./Transcriber.ts"
 export interface Options extends SageMakerTransport.Options, Transcriber.Options {
   /** Settings of all calls; each may have others. Default: `FluxSettings.defaults`. */
   readonly settings?: FluxSettings.SettingsPatch | undefined
+  /** From which level on the library's own logs go to stderr; default `Warn`. A session that fails is `Info`: events and errors tell of it. */
+  readonly logLevel?: LogLevel.LogLevel | undefined
   /** Another transport than SageMaker's, such as `FakeTransport.layer({ ... })` in tests; no code of AWS is loaded then. */
   readonly transport?: Layer.Layer<FluxTransport, FluxError.FluxError> | undefined
 }
@@ -87,10 +92,11 @@ type Services = Transcriber.Transcriber | FluxSettings.FluxSettings
 
 /** Conversations on one endpoint. Checks nothing and connects to nothing before it is used; what is wrong rejects then. */
 export const createTranscriber = (options: Options): PromiseTranscriber => {
-  const { opens, recoveries, rotations, settings, shutdownTimeout, transport, ...endpoint } = options
+  const { logLevel = "Warn", opens, recoveries, rotations, settings, shutdownTimeout, transport, ...endpoint } = options
   const services = Transcriber.layerWith({ opens, recoveries, rotations, shutdownTimeout }).pipe(
     Layer.provide(transport ?? sageMaker(endpoint)),
-    Layer.provideMerge(FluxSettings.layer(settings))
+    Layer.provideMerge(FluxSettings.layer(settings)),
+    Layer.provideMerge(Layer.mergeAll(Layer.succeed(References.MinimumLogLevel, logLevel), Layer.succeed(Logger.LogToStderr, true)))
   )
   const runtime = ManagedRuntime.make(services)
   const scopes = new Set<Scope.Closeable>()

@@ -106,6 +106,8 @@ const kinds = {
   isClient: (line: string) => line.includes("127.0.0.1:8443"),
   /** Is run by other tests: the package's, and CI's own. */
   elsewhere: (line: string) => /^npm (pack$|install \S+\.tgz)|^npm install && npm test$/.test(line),
+  /** Is what the folder has already, in short. */
+  copies: (line: string) => /^cp /.test(line),
   /** Goes on from what the line before it wrote. */
   captures: (line: string) => /call\.ndjson/.test(line)
 }
@@ -114,6 +116,9 @@ const ordinary = commands.filter((line) => !Object.values(kinds).some((is) => is
 describe.concurrent("README", { timeout: 120_000 }, () => {
   it("has commands, and CI runs those that test", () => {
     assert.isAtLeast(commands.length, 20)
+    const copied = commands.filter(kinds.copies).flatMap((line) => [...line.matchAll(/cp (\S+) /g)].map(([, path = ""]) => path))
+    assert.isAtLeast(copied.length, 2)
+    for (const path of copied) assert.isTrue(existsSync(join(root, path)), path)
     assert.include(readFileSync(join(root, ".ci/run"), "utf8"), commands.find((line) => line.endsWith("npm test")) ?? "none")
   })
 

@@ -45,6 +45,14 @@ describe.concurrent("scratch", { timeout: 60_000 }, () => {
     assert.notMatch(running.stderr(), /\n\s+at /)
   })
 
+  it("microphone: what is logged on the way is no part of what it prints", async () => {
+    const env = { FLUX_ENDPOINT_NAME: "any", FLUX_ENDPOINT_URL: "http://127.0.0.1:1", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+    const running = start([], { program: "scratch/microphone.ts", env, stdin: wav.subarray(44) })
+    assert.strictEqual(await running.status, 1)
+    assert.strictEqual(running.stdout(), "")
+    assert.match(running.stderr(), /^(reconnecting: Could not connect .*\n){4}Gave up after 5 attempts\. .*\n$/)
+  })
+
   it("phone calls: two callers at once over WebSockets, mu-law in JSON, to the last word of one who hangs up in mid-turn", async () => {
     const { env, stop } = await simulator()
     const running = start([], { program: "scratch/phone-calls.ts", env: { ...env, PORT: "0" } })

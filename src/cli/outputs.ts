@@ -1,5 +1,5 @@
 /** Files that the command is to write: looked at before anything starts, so that nothing precious is overwritten. */
-import { resolve } from "node:path"
+import { dirname, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
@@ -22,6 +22,7 @@ export const check = Effect.fnUntraced(function*(
     if (path === "") faults.push(`${flag}: give a file`)
     else if (type === "Directory") faults.push(`${flag}: ${path} is a directory`)
     else if (type === "File") faults.push(`${flag}: ${path} is there already, and is not overwritten`)
+    else if (type === undefined && !(yield* Effect.orElseSucceed(fs.exists(dirname(path)), () => false))) faults.push(`${flag}: ${dirname(path)} is not there`)
     else if (type === undefined && other !== undefined) faults.push(`${flag}: ${path} is for ${other} already`)
     taken.set(resolve(path), flag)
   }
@@ -29,8 +30,10 @@ export const check = Effect.fnUntraced(function*(
 })
 
 /** What to say of one that cannot be opened after all. */
-export const unwritable = (flag: string, path: string) => ({ message, reason }: PlatformError.PlatformError): CannotStart =>
-  new CannotStart({ faults: [`${flag}: ${path} cannot be written: ${reason.description ?? message}`] })
+export const unwritable = (flag: string, path: string) => (error: PlatformError.PlatformError): CannotStart => {
+  const cause = innermost(error)
+  return new CannotStart({ faults: [`${flag}: ${path} cannot be written: ${cause instanceof Error ? cause.message : error.message}`] })
+}
 
 /** Files that are written while a call runs. It goes on where one cannot be, and the command fails in the end. */
 export interface Spoilt {

@@ -79,6 +79,7 @@ export const print = ({ erase, json, minConfidence }: Printing) =>
 <E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.gen(function*() {
     let open: Exclude<TurnEvent, EndOfTurn> | undefined
+    let isConnected = false
     const lineOf = (event: FluxEvent): string | undefined => {
       if (json) return Output.json(event)
       const text = Output.text(event)
@@ -87,7 +88,9 @@ export const print = ({ erase, json, minConfidence }: Printing) =>
     const lines = events.pipe(
       Stream.tap((event) => {
         if (isTurnEvent(event)) open = event.type === "EndOfTurn" ? undefined : event
-        const note = Output.note(event)
+        isConnected ||= event.type === "Connected"
+        // of a call that never was, the error tells all
+        const note = event.type === "AudioDropped" && !isConnected ? undefined : Output.note(event)
         return note === undefined ? Effect.void : say(note)
       }),
       Stream.filterMap((event) => {

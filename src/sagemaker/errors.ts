@@ -95,13 +95,16 @@ export const fromException = (
 const unwrap = (error: Error): Error =>
   "code" in error && error.code === "ERR_HTTP2_STREAM_CANCEL" && error.cause instanceof Error ? error.cause : error
 
+/** OpenSSL tells the place in its sources, too. */
+const withoutOpenSsl = (message: string): string => /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1] ?? message
+
 /** Name, code and message of an error and nothing else: the SDK hangs requests and responses on errors. */
 export const bareError = (cause: unknown, secrets: ReadonlyArray<string>): Error => {
   if (!(cause instanceof Error)) return new Error("unknown failure")
   const error = unwrap(cause)
   // A name that resolves to several addresses gives one error for each, and no message of its own.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined
-  const bare = new Error(shortLine(error.message || (first instanceof Error ? first.message : ""), secrets))
+  const bare = new Error(shortLine(withoutOpenSsl(error.message) || (first instanceof Error ? first.message : ""), secrets))
   bare.name = error.name
   return "code" in error && typeof error.code === "string" ? Object.assign(bare, { code: error.code }) : bare
 }
