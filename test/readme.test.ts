@@ -107,7 +107,7 @@ const kinds = {
   /** Is run by other tests: the package's, and CI's own. */
   elsewhere: (line: string) => /^npm (pack$|install \S+\.tgz)|^npm install && npm test$/.test(line),
   /** Is what the folder has already, in short. */
-  copies: (line: string) => /^cp /.test(line),
+  copies: (line: string) => line.startsWith("cp "),
   /** Goes on from what the line before it wrote. */
   captures: (line: string) => /call\.ndjson/.test(line)
 }

@@ -69,13 +69,15 @@ export interface Printing {
   readonly minConfidence: number
   /** A terminal's line that changes is in the way of those that stay: this takes it back. Default: none. */
   readonly erase?: string | undefined
+  /** Told of the turn that an interruption ended; it is in no stream of events. */
+  readonly onAbandoned?: ((event: EndOfTurn) => Effect.Effect<void>) | undefined
 }
 
 /**
  * Writes events as lines to stdout and what else there is to know to stderr. A reader that has gone ends it quietly; an
  * interruption ends the open turn first, as its words are all that will be heard of it.
  */
-export const print = ({ erase, json, minConfidence }: Printing) =>
+export const print = ({ erase, json, minConfidence, onAbandoned }: Printing) =>
 <E, R>(events: Stream.Stream<FluxEvent, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.gen(function*() {
     let open: Exclude<TurnEvent, EndOfTurn> | undefined
@@ -100,8 +102,10 @@ export const print = ({ erase, json, minConfidence }: Printing) =>
     )
     yield* write(Stream.concat(json ? Stream.make(Output.header) : Stream.empty, lines)).pipe(
       Effect.onInterrupt(() => {
-        const line = open && lineOf(Output.abandoned(open, minConfidence))
-        return line === undefined ? Effect.void : Effect.ignore(write(Stream.make(line)))
+        const abandoned = open && Output.abandoned(open, minConfidence)
+        const line = abandoned && lineOf(abandoned)
+        const told = abandoned && onAbandoned?.(abandoned)
+        return Effect.andThen(told ?? Effect.void, line === undefined ? Effect.void : Effect.ignore(write(Stream.make(line))))
       })
     )
   })

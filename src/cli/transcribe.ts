@@ -100,7 +100,12 @@ const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt, wa
       Transcriber.transcribe({ finish: input.finish }),
       Stream.provide(services),
       Stream.tap(watched.event),
-      print({ json: input.json, minConfidence: settings.minConfidence, erase: watchers.Screen?.erase })
+      print({
+        json: input.json,
+        minConfidence: settings.minConfidence,
+        erase: watchers.Screen?.erase,
+        onAbandoned: watched.event
+      })
     )
   ).pipe(watched.around)
 })

@@ -97,6 +97,20 @@ describe.concurrent("at a terminal", { timeout: 60_000 }, () => {
     assert.match(lines.join("\n"), /^flux-stt: 1 turn in /m)
   })
 
+  it("a second Ctrl-C interrupts: the turn that was open is lost, and counted", async () => {
+    // a server that never ends keeps the first one from ending it
+    const at = terminal.start([...call, "--fault", "mute,at=1.2"], { env: { NO_COLOR: "1", FLUX_DRAIN_TIMEOUT: "60 seconds" } })
+    await at.until(/00:01\.[5-9] .*Hello/)
+    at.write("\u0003")
+    await at.until(/once more to stop at once/)
+    await new Promise((resume) => setTimeout(resume, 400))
+    at.write("\u0003")
+    assert.strictEqual(await at.status, 130)
+    const { lines } = at.seen()
+    assert.isTrue(lines.some((line) => /^\[.*\] Hello.* \(lost\)$/.test(line)))
+    assert.match(lines.join("\n"), /^flux-stt: 1 turn in /m)
+  })
+
   it("standard input that is a terminal has no audio", async () => {
     const at = terminal.start(["transcribe", "--simulate", "-"])
     assert.strictEqual(await at.status, 2)
