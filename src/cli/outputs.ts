@@ -1,5 +1,6 @@
 /** Files that the command is to write: looked at before anything starts, so that nothing precious is overwritten. */
 import { dirname, resolve } from "node:path"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
@@ -36,22 +37,27 @@ export const unwritable = (flag: string, path: string) => (error: PlatformError.
 }
 
 /** Files that are written while a call runs. It goes on where one cannot be, and the command fails in the end. */
-export interface Spoilt {
+export class Written extends Context.Service<Written, {
   /** Notes that a file is not whole. */
-  readonly note: (flag: string, path: string) => (error: unknown) => Effect.Effect<void>
-}
+  readonly spoilt: (flag: string, path: string, error: unknown) => Effect.Effect<void>
+}>()("effect-flux-sagemaker/cli/Written") {}
 
 /** Runs a command in a Scope of its own; when that is closed, with all written, it fails where a file is not whole. */
 export const whole = <A, E, R>(
-  command: (spoilt: Spoilt) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | Broken, Exclude<R, Scope.Scope>> =>
+  command: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Broken, Exclude<Exclude<R, Scope.Scope>, Written>> =>
   Effect.suspend(() => {
     let first: Broken | undefined
-    const note: Spoilt["note"] = (flag, path) => (error) =>
-      Effect.sync(() => {
-        first ??= new Broken({ what: `${flag}: ${path} is not whole`, cause: innermost(error) })
-      })
-    return Effect.tap(Effect.scoped(command({ note })), () => first === undefined ? Effect.void : Effect.fail(first))
+    const written = Written.of({
+      spoilt: (flag, path, error) =>
+        Effect.sync(() => {
+          first ??= new Broken({ what: `${flag}: ${path} is not whole`, cause: innermost(error) })
+        })
+    })
+    return Effect.scoped(command).pipe(
+      Effect.provideService(Written, written),
+      Effect.tap(() => first === undefined ? Effect.void : Effect.fail(first))
+    )
   })
 
 /** What the operating system said. */

@@ -47,7 +47,7 @@ const config = {
 type Input = Command.Command.Config.Infer<typeof config>
 
 /** The command. It runs until a signal ends it, with exit status 0. */
-export const simulate = Command.make("simulate", config, (input) => outputs.whole((spoilt) => run(input, spoilt))).pipe(
+export const simulate = Command.make("simulate", config, (input) => outputs.whole(run(input))).pipe(
   Command.withDescription("Runs a simulator of the SageMaker endpoint, which does not recognise speech, until interrupted"),
   Command.withExamples([
     { command: "flux-stt simulate --script words.txt", description: "On port 8443, with words of one's own" },
@@ -59,7 +59,7 @@ export const simulate = Command.make("simulate", config, (input) => outputs.whol
   ])
 )
 
-const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
+const run = Effect.fnUntraced(function*(input: Input) {
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const shutdown = yield* Shutdown
   const { all, add, collect } = flags.makeFaults()
@@ -71,7 +71,7 @@ const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
   if (all.length > 0 || simulated === undefined) return yield* new CannotStart({ faults: all })
 
   const { ledger } = input.simulation
-  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger, spoilt)
+  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
   yield* shutdown.graceful(Effect.fnUntraced(function*(asked) {
     const server = yield* SimulatorServer.make({
       ...simulated.behaviour,

@@ -91,11 +91,12 @@ const replayed = Effect.fnUntraced(function*(
 })
 
 /** Where records go, one line each, in a new file that stays open as long as the Scope. */
-export const ledgerFile = Effect.fnUntraced(function*(path: string, spoilt: outputs.Spoilt): Effect.fn.Return<
+export const ledgerFile = Effect.fnUntraced(function*(path: string): Effect.fn.Return<
   (record: Ledger.SessionRecord) => Effect.Effect<void>,
   CannotStart,
-  FileSystem.FileSystem | Scope.Scope
+  FileSystem.FileSystem | Scope.Scope | outputs.Written
 > {
+  const written = yield* outputs.Written
   const fs = yield* FileSystem.FileSystem
   const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), outputs.unwritable("ledger", path))
   let isWhole = true
@@ -103,6 +104,6 @@ export const ledgerFile = Effect.fnUntraced(function*(path: string, spoilt: outp
     Effect.catch(file.writeAll(new TextEncoder().encode(`${Ledger.line(record)}\n`)), (error) => {
       const told = isWhole ? say(`warning: ledger: ${path} cannot be written`) : Effect.void
       isWhole = false
-      return Effect.andThen(told, spoilt.note("ledger", path)(error))
+      return Effect.andThen(told, written.spoilt("ledger", path, error))
     })
 })

@@ -69,7 +69,7 @@ type Input = Command.Command.Config.Infer<typeof config>
 /** The command. */
 export const transcribe = Command.make("transcribe", config, (input) =>
   quiet(Effect.flatMap(watching.watchers(input.json), (watchers) =>
-    watching.aboveLine(watchers)(outputs.whole((spoilt) => run(input, spoilt, watchers)))))
+    watching.aboveLine(watchers)(outputs.whole(run(input, watchers)))))
 ).pipe(
   Command.withDescription("Prints the turns of a recording or a live stream as they come"),
   Command.withExamples([
@@ -86,9 +86,9 @@ export const transcribe = Command.make("transcribe", config, (input) =>
   ])
 )
 
-const run = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt, watchers: watching.Watchers) {
+const run = Effect.fnUntraced(function*(input: Input, watchers: watching.Watchers) {
   const shutdown = yield* Shutdown
-  const { file, settings, transport } = yield* prepare(input, spoilt)
+  const { file, settings, transport } = yield* prepare(input)
   const services = Transcriber.layer.pipe(
     Layer.provide(Layer.succeed(FluxTransport, transport)),
     Layer.provide(FluxSettings.layer(settings))
@@ -120,7 +120,7 @@ const paced = (
 }
 
 /** Finds everything that can be found wrong before there is a connection, and tells it in one go. */
-const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt) {
+const prepare = Effect.fnUntraced(function*(input: Input) {
   const faults = flags.makeFaults()
   const { all, add, collect } = faults
   const { capture, captureContent, simulate } = input
@@ -164,7 +164,7 @@ const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt
   })
   const file = yield* openAudio(path)
   const endpoint = onSageMaker === undefined
-    ? simulated && Effect.map(transports.simulator(simulated, profile, ledger, spoilt), (simulator) => {
+    ? simulated && Effect.map(transports.simulator(simulated, profile, ledger), (simulator) => {
       records = simulator.ledger
       return simulator.transport
     })
@@ -173,6 +173,6 @@ const prepare = Effect.fnUntraced(function*(input: Input, spoilt: outputs.Spoilt
     return yield* new CannotStart({ faults: [...new Set(all)] })
   }
 
-  const transport = capture === undefined ? yield* endpoint : yield* transports.captured(yield* endpoint, capture, captureContent, spoilt)
+  const transport = capture === undefined ? yield* endpoint : yield* transports.captured(yield* endpoint, capture, captureContent)
   return { file, settings: { ...settings, ...file.format }, transport }
 })

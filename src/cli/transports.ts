@@ -29,12 +29,11 @@ export const sageMaker = Effect.fnUntraced(function*(endpoint: Endpoint, profile
 export const simulator = Effect.fnUntraced(function*(
   { behaviour, from }: simulation.Simulation,
   profile: ProfileName | undefined,
-  ledger: string | undefined,
-  spoilt: outputs.Spoilt
+  ledger: string | undefined
 ) {
   const SimulatorServer = yield* Effect.promise(() => import("../simulator/SimulatorServer.ts"))
   const SageMaker = yield* Effect.promise(() => import("../SageMakerTransport.ts"))
-  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger, spoilt)
+  const onRecord = ledger === undefined ? undefined : yield* simulation.ledgerFile(ledger)
   const server = yield* SimulatorServer.make({ ...behaviour, oneCall: true, onRecord })
   yield* say(`simulating the endpoint; it does not recognise speech, ${from}`)
   const transport = yield* SageMaker.make({
@@ -53,10 +52,10 @@ export const simulator = Effect.fnUntraced(function*(
 export const captured = Effect.fnUntraced(function*(
   transport: FluxTransport["Service"],
   path: string,
-  content: boolean,
-  spoilt: outputs.Spoilt
+  content: boolean
 ) {
+  const written = yield* outputs.Written
   const file = yield* Effect.mapError(Capture.toFile(path), outputs.unwritable("capture", path))
-  const write: Capture.Write = (lines) => Effect.tapError(file(lines), spoilt.note("capture", path))
+  const write: Capture.Write = (lines) => Effect.tapError(file(lines), (error) => written.spoilt("capture", path, error))
   return yield* Capture.wrap(transport, { write, content })
 })
