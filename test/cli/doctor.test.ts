@@ -193,7 +193,7 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       Effect.scoped(Effect.gen(function*() {
         const { cert, key } = yield* certificate.make("127.0.0.1")
         const url = yield* listening(tls.createServer({ cert, key, ...(ALPNProtocols === undefined ? {} : { ALPNProtocols }) }), "https")
-        const found = yield* findings(url, { endpoint: { caFile: file("no-h2.pem", cert) } })
+        const found = yield* findings(url, { endpoint: { caFile: file(`no-h2-${ALPNProtocols?.length}.pem`, cert) } })
         const [trouble, ...others] = troubles(found)
         assert.deepStrictEqual(others, [])
         assert.strictEqual(trouble?.check, "tls")
