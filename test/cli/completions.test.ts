@@ -1,5 +1,5 @@
 /** Completion of the command line by the shells themselves: somebody types a part of it at a terminal, then Tab and Enter. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { chmodSync, existsSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
 import { file, run } from "../support/command.ts"
@@ -24,17 +24,20 @@ const cases: ReadonlyArray<readonly [typed: string, given: string]> = [
   ["schema c", "[schema][capture]"]
 ]
 
+let [command, recording] = ["", ""]
+beforeAll(() => {
+  // tells what it was given
+  command = file("flux-stt", "#!/bin/sh\nprintf 'given '; printf '[%s]' \"$@\"; echo ' so'\n")
+  chmodSync(command, 0o755)
+  recording = file("call-one.wav", "")
+})
+
 describe.concurrent("completions", { timeout: 30_000 }, () => {
   for (const [shell, { args, load }] of Object.entries(shells)) {
     it.skipIf(!isThere(shell))(shell, async () => {
       const { status, stdout } = await run(["--completions", shell])
       assert.strictEqual(status, 0)
       const script = file(`completions.${shell}`, stdout)
-      // tells what it was given
-      const command = file("flux-stt", "#!/bin/sh\nprintf 'given '; printf '[%s]' \"$@\"; echo ' so'\n")
-      chmodSync(command, 0o755)
-      const recording = file("call-one.wav", "")
-
       const at = terminal.start(args, {
         program: shell,
         columns: 200,
