@@ -20,6 +20,7 @@ import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as FluxError from "./FluxError.ts"
@@ -102,10 +103,10 @@ export const createTranscriber = (options: Options): PromiseTranscriber => {
   const scopes = new Set<Scope.Closeable>()
   let closing: Promise<Transcriber.ShutdownReport> | undefined
 
-  const run = async <A, E>(effect: Effect.Effect<A, E, Services>): Promise<A> => {
-    if (closing !== undefined) throw FluxError.make(new FluxError.ShuttingDown({}), "settings")
-    return runtime.runPromise(effect)
-  }
+  const context = Effect.suspend(() =>
+    closing === undefined ? runtime.contextEffect : Effect.fail(FluxError.make(new FluxError.ShuttingDown({}), "settings")))
+  const run = <A, E>(effect: Effect.Effect<A, E, Services>): Promise<A> =>
+    Effect.runPromise(Effect.flatMap(context, (services) => Effect.provideContext(effect, services)))
   const closeScope = (scope: Scope.Closeable): Promise<void> => {
     scopes.delete(scope)
     return Effect.runPromise(Scope.close(scope, Exit.void))
@@ -125,11 +126,8 @@ export const createTranscriber = (options: Options): PromiseTranscriber => {
 
   const transcribe = (audio: AudioSource, call?: Transcriber.CallOptions): AsyncIterable<FluxEvent> => ({
     [Symbol.asyncIterator]: () => {
-      const events = Stream.unwrap(Effect.gen(function*() {
-        if (closing !== undefined) return yield* FluxError.make(new FluxError.ShuttingDown({}), "settings")
-        const context = yield* runtime.contextEffect
-        return Stream.provideContext(Transcriber.transcribe(streamOf(audio), call), context)
-      }))
+      const events = Stream.unwrap(Effect.map(context, (services) =>
+        Stream.provideContext(Transcriber.transcribe(streamOf(audio), call), services)))
       return Stream.toAsyncIterable(events)[Symbol.asyncIterator]()
     }
   })
@@ -156,8 +154,8 @@ const conversation = (call: Transcriber.Conversation, close: () => Promise<void>
   id: call.id,
   // one that is over holds nothing, also where nobody closes it
   events: Stream.toAsyncIterable(Stream.onError(call.events, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.promise(close))),
-  send: async (pcm) => Effect.runPromise(call.send(checked(pcm))),
-  offer: (pcm) => call.offerUnsafe(checked(pcm)),
+  send: (pcm) => Effect.runPromise(Effect.flatMap(Effect.fromResult(bytes(pcm)), call.send)),
+  offer: (pcm) => call.offerUnsafe(Result.getOrThrow(bytes(pcm))),
   update: (patch) => Effect.runPromise(call.update(patch)),
   endTurn: () => Effect.runPromise(call.endTurn),
   setMuted: (muted) => Effect.runSync(call.setMuted(muted)),
@@ -177,14 +175,12 @@ const sageMaker = (options: SageMakerTransport.Options): Layer.Layer<FluxTranspo
 const streamOf = (audio: AudioSource): Stream.Stream<Uint8Array, unknown> => {
   if (typeof audio !== "object" || audio === null) return Stream.fail(notBytes())
   const chunks = Symbol.asyncIterator in audio ? Stream.fromAsyncIterable(audio, (cause) => cause) : Stream.fromIterable(audio)
-  return Stream.mapEffect(chunks, (chunk) => chunk instanceof Uint8Array ? Effect.succeed(chunk) : Effect.fail(notBytes()))
+  return Stream.mapEffect(chunks, (chunk) => Effect.fromResult(bytes(chunk)))
 }
 
 /** Not every caller has a type checker: an Int16Array would be cut to bytes, text would be noise. */
-const checked = (chunk: Uint8Array): Uint8Array => {
-  if (chunk instanceof Uint8Array) return chunk
-  throw notBytes()
-}
+const bytes = (chunk: Uint8Array): Result.Result<Uint8Array, FluxError.FluxError> =>
+  chunk instanceof Uint8Array ? Result.succeed(chunk) : Result.fail(notBytes())
 
 const notBytes = (): FluxError.FluxError =>
   FluxError.make(new FluxError.UnsupportedAudio({ detail: "a chunk of audio is a Uint8Array, or a Buffer" }), "streaming")

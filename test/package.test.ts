@@ -8,7 +8,7 @@ import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmS
 import { builtinModules } from "node:module"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
-import { firstTurn, lines as spokenLines, root, spoken, start, wav } from "./support/command.ts"
+import { firstTurn, lines as spokenLines, root, simulator, spoken, wav } from "./support/command.ts"
 
 const readme = readFileSync(join(root, "README.md"), "utf8")
 const manifest: {
@@ -188,9 +188,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     }
 
     it("embed and microphone, against an endpoint", async () => {
-      const server = start(["simulate", "--port", "0", "--script", join(root, "src/simulator/sample/sample.txt")])
-      const [url = ""] = await server.until(/http:\S+\d/)
-      const keys = { ...env(), AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+      const { env: ofClients, stop, url } = await simulator()
       write("call.wav", firstTurn)
       // the simulator's address in place of SageMaker's
       const embed = write("embed.ts", snippet("scratch/embed.ts").replace(`region: "us-east-2" }`, `region: "us-east-2", endpointUrl: "${url}" }`))
@@ -204,13 +202,12 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
           child.on("close", (status) => resolve(`${text}${status}`))
         })
       const [embedded, recorded] = await Promise.all([
-        output(embed, undefined, keys),
-        output(microphone, wav.subarray(44), { ...keys, FLUX_ENDPOINT_NAME: "my-flux", FLUX_ENDPOINT_URL: url, AWS_REGION: "us-east-1" })
+        output(embed, undefined, { ...env(), ...ofClients }),
+        output(microphone, wav.subarray(44), { ...env(), ...ofClients })
       ])
       assert.strictEqual(embedded, `${spokenLines[0]}\n0`)
       assert.strictEqual(recorded, `${spokenLines.join("\n")}\n0`)
-      server.child.kill("SIGTERM")
-      await server.status
+      await stop()
     })
 
     it("an agent that replies early, on a fake transport", async () => {

@@ -7,7 +7,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { bin, compileCache, firstTurn, lines as spokenLines, root, sample, spoken, start } from "./support/command.ts"
+import { bin, compileCache, firstTurn, lines as spokenLines, root, simulator, spoken, start } from "./support/command.ts"
 
 const readme = readFileSync(join(root, "README.md"), "utf8")
 /** Each block of commands, line by line; what is continued is one line. */
@@ -38,31 +38,25 @@ set -o pipefail
 `
 
 let folder = ""
-let endpoint: ReturnType<typeof start>
+let endpoint: Awaited<ReturnType<typeof simulator>>
 let env: Record<string, string> = {}
 const children = new Set<ChildProcess>()
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "flux-stt-readme-"))
   writeFileSync(join(folder, "call.wav"), firstTurn)
   writeFileSync(join(folder, "script.json"), /```json\n(\{\s+"turns"[^]*?)```/.exec(readme)?.[1] ?? "")
-  endpoint = start(["simulate", "--port", "0", "--script", sample.replace(".wav", ".txt")])
-  const [url = ""] = await endpoint.until(/http:\S+\d/)
+  endpoint = await simulator()
   env = {
     HOME: folder,
     PATH: process.env["PATH"] ?? "",
     NODE_COMPILE_CACHE: compileCache,
     AWS_EC2_METADATA_DISABLED: "true",
-    FLUX_ENDPOINT_URL: url,
-    FLUX_ENDPOINT_NAME: "any",
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: "any",
-    AWS_SECRET_ACCESS_KEY: "any"
+    ...endpoint.env
   }
 })
 afterAll(async () => {
   for (const child of children) child.kill("SIGKILL")
-  endpoint.child.kill("SIGTERM")
-  await endpoint.status
+  await endpoint.stop()
   rmSync(folder, { recursive: true })
 })
 
@@ -175,16 +169,14 @@ describe.concurrent("README", { timeout: 120_000 }, () => {
 
   it("shows what doctor says to a role that may not", async () => {
     const [, flags = "", shown = ""] = /<!-- doctor (.*) -->\n```\n([^]*?)```/.exec(readme) ?? []
-    const server = start(["simulate", "--port", "0", ...flags.split(" ")])
-    const [url = ""] = await server.until(/http:\S+\d/)
+    const { stop, url } = await simulator(...flags.split(" "))
     const command = commands.find((line) => line.includes(" doctor "))
     const { status, stdout } = await shell(`${command} --endpoint-url ${url}`)
     assert.strictEqual(status, 1)
     const comparable = (text: string): string => text.replace(/request [\w-]{36}/, "request ID")
     assert.include(comparable(stdout), comparable(shown))
     assert.isTrue(stdout.endsWith(shown.slice(-40)))
-    server.child.kill("SIGTERM")
-    await server.status
+    await stop()
   })
 
   it("npm's own scripts start what it says", () => {

@@ -2,21 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { lines, root, start, wav } from "./support/command.ts"
+import { lines, root, simulator, start, wav } from "./support/command.ts"
 import { WaveFile } from "./support/sound.ts"
-
-/** A simulator in a process of its own, and the environment of its clients. */
-const simulator = async (...args: ReadonlyArray<string>) => {
-  const server = start(["simulate", "--port", "0", "--script", join(root, "src/simulator/sample/sample.txt"), ...args])
-  const [url = ""] = await server.until(/http:\S+\d/)
-  return {
-    env: { FLUX_ENDPOINT_URL: url, FLUX_ENDPOINT_NAME: "any", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" },
-    stop: async () => {
-      server.child.kill("SIGTERM")
-      assert.strictEqual(await server.status, 0)
-    }
-  }
-}
 
 describe.concurrent("scratch", { timeout: 60_000 }, () => {
   it("has programs that can be read at a glance", () => {
@@ -35,7 +22,7 @@ describe.concurrent("scratch", { timeout: 60_000 }, () => {
     assert.strictEqual(await running.status, 0)
     assert.match(running.stdout(), /\nThe order.*\n$/)
     assert.strictEqual(running.stderr(), "")
-    await stop()
+    assert.strictEqual(await stop(), 0)
   })
 
   it("microphone: says what is wrong", async () => {
@@ -82,6 +69,6 @@ describe.concurrent("scratch", { timeout: 60_000 }, () => {
     running.child.kill("SIGTERM")
     assert.strictEqual(await running.status, 130)
     assert.strictEqual(running.stderr(), "")
-    await stop()
+    assert.strictEqual(await stop(), 0)
   })
 })

@@ -43,13 +43,13 @@ const located = (hint: string, { name = "<endpoint name>", region = "*" }: Targe
 
 const words = { ok: "ok", warning: "warn", failed: "FAIL", skipped: "skip" } as const
 const colours = { ok: "green", warning: "yellow", failed: "red", skipped: "dim" } as const
-const checkWidth = 13
+const [wordWidth, checkWidth] = [6, 13]
 
 /** A finding as text; what to do stands on a line of its own. */
 export const text = ({ check, found, state, todo }: Finding, colour: boolean): string => {
-  const word = words[state].padEnd(6)
+  const word = words[state].padEnd(wordWidth)
   // whether to is decided by whoever asks
   const shown = colour ? styleText(colours[state], word, { validateStream: false }) : word
-  const indent = " ".repeat(words.ok.length + 4 + checkWidth)
+  const indent = " ".repeat(wordWidth + checkWidth)
   return `${shown}${check.padEnd(checkWidth)}${plain(found)}${todo === undefined ? "" : `\n${indent}-> ${plain(todo)}`}`
 }

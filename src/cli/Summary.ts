@@ -55,9 +55,8 @@ export const make = (): Summary => {
     lines: () => {
       if (sessions === 0) return []
       const silence = injected >= 0.05 ? ` and ${injected.toFixed(1)} s of injected silence` : ""
-      const reconnects = Math.max(0, sessions - 1)
       return [
-        `${counted(turns, "turn")} in ${elapsed.toFixed(1)} s of audio${silence}; ${counted(reconnects, "reconnect")}`,
+        `${counted(turns, "turn")} in ${elapsed.toFixed(1)} s of audio${silence}; ${counted(sessions - 1, "reconnect")}`,
         ...latency("first word", "after it was said", firstWords),
         ...latency("end of turn", "after the audio that ended it", ends)
       ]

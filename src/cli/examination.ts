@@ -10,6 +10,7 @@ import * as flags from "./flags.ts"
 import * as nodeVersion from "./nodeVersion.ts"
 import * as reach from "./reach.ts"
 import * as rehearsal from "./rehearsal.ts"
+import * as steps from "./steps.ts"
 
 /** What is to be examined: flags over the environment. */
 export interface Input {
@@ -26,21 +27,16 @@ const ofThisSide = ["node", "settings", "endpoint", "region", "credentials", "ad
 /** The names of all checks, in order. */
 export const checks = (connect: boolean): ReadonlyArray<string> => [...ofThisSide, ...reach.checks, ...(connect ? rehearsal.checks : [])]
 
-type Tell = (finding: Finding.Finding) => Effect.Effect<void>
-
 /** Makes all checks, and tells each finding as it comes. */
-export const examine = Effect.fnUntraced(function*(input: Input, tell: Tell) {
+export const examine = Effect.fnUntraced(function*(input: Input, tell: steps.Tell) {
   yield* tell(node(nodeVersion.judge()))
   const { profile, settings, told } = yield* examineSettings(input, tell)
   const { ca, options, target, url } = yield* examineEndpoint(input, profile, told, tell)
-  const skip = (checks: ReadonlyArray<string>, why: string): Effect.Effect<void> =>
-    Effect.forEach(checks, (check) => tell(Finding.skipped(check, why)), { discard: true })
-
-  if (url === undefined) yield* skip(reach.checks, "there is no address that could be used")
+  if (url === undefined) yield* steps.skip(tell, reach.checks, "there is no address that could be used")
   const reached = url !== undefined && (yield* reach.reach({ url, ca, target, tell }))
   if (!input.connect) return
-  if (!reached) return yield* skip(rehearsal.checks, "the endpoint is not reached")
-  if (settings === undefined || options === undefined) return yield* skip(rehearsal.checks, "what is named above is wrong")
+  if (!reached) return yield* steps.skip(tell, rehearsal.checks, "the endpoint is not reached")
+  if (settings === undefined || options === undefined) return yield* steps.skip(tell, rehearsal.checks, "what is named above is wrong")
   yield* SageMakerTransport.make(options).pipe(
     Effect.flatMap((transport) => rehearsal.rehearse({ transport, settings, target, tell })),
     Effect.catchTag("FluxError", (error) => tell(Finding.fromError("session", error, target))),
@@ -49,7 +45,7 @@ export const examine = Effect.fnUntraced(function*(input: Input, tell: Tell) {
 })
 
 /** Whether the profile takes the settings; undefined where it does not. */
-const examineSettings = Effect.fnUntraced(function*(input: Input, tell: Tell) {
+const examineSettings = Effect.fnUntraced(function*(input: Input, tell: steps.Tell) {
   const faults = flags.makeFaults()
   const asked = yield* flags.askedSettings(faults, input.settings)
   const profile = faults.collect(yield* flags.profile(input.capabilities))
@@ -66,7 +62,7 @@ const examineEndpoint = Effect.fnUntraced(function*(
   input: Input,
   profile: ProfileName | undefined,
   told: ReadonlyArray<string>,
-  tell: Tell
+  tell: steps.Tell
 ) {
   const env = yield* flags.read(SageMakerTransport.config)
   const options = flags.overlay<SageMakerTransport.Options>(Result.getOrElse(env, () => ({})), { ...input.endpoint, capabilities: profile })
@@ -107,11 +103,12 @@ const examineEndpoint = Effect.fnUntraced(function*(
       ? Finding.skipped("address", "there is none without a region")
       : Finding.ok("address", url.origin)
   )
+  const isReachable = others.length === 0 && !isUnread
   return {
     ca,
     target,
-    url: others.length === 0 && !isUnread ? url : undefined,
-    options: others.length === 0 && issues.length === 0 && !isUnread ? options : undefined
+    url: isReachable ? url : undefined,
+    options: isReachable && issues.length === 0 ? options : undefined
   }
 })
 

@@ -1,8 +1,10 @@
 /** What `flux-stt doctor` says of the way to the endpoint, step by step. */
 import * as Effect from "effect/Effect"
 import type { TLSSocket } from "node:tls"
+import type { FluxError } from "../FluxError.ts"
 import * as probe from "../sagemaker/probe.ts"
 import * as Finding from "./Finding.ts"
+import * as steps from "./steps.ts"
 
 /** The checks of it, in order. */
 export const checks = ["name", "tcp", "tls", "http2", "clock"] as const
@@ -14,42 +16,35 @@ export interface Way {
   /** PEM to trust in place of the usual roots. */
   readonly ca: string | undefined
   readonly target: Finding.Target
-  readonly tell: (finding: Finding.Finding) => Effect.Effect<void>
+  readonly tell: steps.Tell
 }
 
 /** Goes it and tells each finding; says whether the server was reached. What comes after a step that fails is skipped. */
-export const reach = Effect.fnUntraced(function*({ ca, target, tell, url }: Way): Effect.fn.Return<boolean> {
-  let check: Check = "name"
-  return yield* Effect.gen(function*() {
+export const reach = ({ ca, target, tell, url }: Way): Effect.Effect<boolean> => {
+  const explain = (check: Check, error: FluxError): Finding.Finding => {
+    const finding = Finding.fromError(check, error, target)
+    // the port is open by then
+    return isMute(check, finding.found) ? { ...finding, todo: muteTodo } : finding
+  }
+  return steps.run({ checks, tell, explain, why: (failed) => `${failed} failed` }, Effect.fnUntraced(function*(begin) {
+    begin("name")
     const addresses = yield* probe.lookup(url)
-    yield* tell(Finding.ok(check, resolved(addresses)))
+    yield* tell(Finding.ok("name", resolved(addresses)))
 
-    check = "tcp"
+    begin("tcp")
     const socket = yield* probe.dial(url)
-    yield* tell(Finding.ok(check, `port ${socket.remotePort} is open`))
+    yield* tell(Finding.ok("tcp", `port ${socket.remotePort} is open`))
 
-    check = "tls"
+    begin("tls")
     const secured = url.protocol === "http:" ? undefined : yield* probe.secure(url, socket, ca)
-    yield* tell(secured === undefined ? Finding.skipped(check, "http:// has none") : Finding.ok(check, trusted(secured)))
+    yield* tell(secured === undefined ? Finding.skipped("tls", "http:// has none") : Finding.ok("tls", trusted(secured)))
 
-    check = "http2"
+    begin("http2")
     const { ahead } = yield* probe.greet(url, secured ?? socket)
-    yield* tell(Finding.ok(check, "the server speaks it"))
+    yield* tell(Finding.ok("http2", "the server speaks it"))
     yield* tell(clock(ahead))
-    return true
-  }).pipe(
-    Effect.scoped,
-    Effect.catchTag("FluxError", (error) => {
-      const rest = checks.slice(checks.indexOf(check) + 1)
-      const finding = Finding.fromError(check, error, target)
-      // the port is open by then
-      return tell(isMute(check, finding.found) ? { ...finding, todo: muteTodo } : finding).pipe(
-        Effect.andThen(Effect.forEach(rest, (later) => tell(Finding.skipped(later, `${check} failed`)), { discard: true })),
-        Effect.as(false)
-      )
-    })
-  )
-})
+  }))
+}
 
 const isMute = (check: Check, found: string): boolean => check === "http2" || (check === "tls" && /nothing came|closed the connection/.test(found))
 const muteTodo =

@@ -12,6 +12,7 @@ import * as FluxSession from "../FluxSession.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import { type Capabilities, FluxTransport } from "../FluxTransport.ts"
 import * as Finding from "./Finding.ts"
+import * as steps from "./steps.ts"
 
 /** Audio that is sent, all of it silence, in seconds. */
 const audioSeconds = 1
@@ -25,49 +26,40 @@ export interface Rehearsal {
   readonly transport: FluxTransport["Service"]
   readonly settings: FluxSettings.Settings
   readonly target: Finding.Target
-  readonly tell: (finding: Finding.Finding) => Effect.Effect<void>
+  readonly tell: steps.Tell
 }
 
 /** Holds it: tells each finding as it comes. What comes after a check that fails is skipped. */
-export const rehearse = Effect.fnUntraced(function*({ settings, target, tell, transport }: Rehearsal) {
-  let check: Check = "session"
-  yield* Effect.gen(function*() {
+export const rehearse = ({ settings, target, tell, transport }: Rehearsal): Effect.Effect<boolean> => {
+  const explain = (check: Check, error: FluxError.FluxError): Finding.Finding => Finding.fromError(check, error, target)
+  return steps.run({ checks, tell, explain, why: () => "the session failed" }, Effect.fnUntraced(function*(begin) {
+    begin("session")
     const session = yield* FluxSession.open(settings, { id: "doctor" })
     const heard = yield* Effect.forkChild(Effect.exit(Stream.runCollect(session.events)))
     const [opening, { requestId, variant }] = yield* timed(session.connected)
     const from = variant === undefined ? "" : ` from variant ${variant}`
-    yield* tell(Finding.ok(check, `Connected${from} after ${opening} ms (request ${requestId})`))
+    yield* tell(Finding.ok("session", `Connected${from} after ${opening} ms (request ${requestId})`))
 
-    check = "audio"
+    begin("audio")
     const format = FluxSettings.format(settings)
     yield* Stream.make(Audio.silence(format, audioSeconds * 1000)).pipe(
       Audio.frames(format),
       Audio.paced(format),
       Stream.runForEach(session.send)
     )
-    yield* tell(Finding.ok(check, `${audioSeconds} s of silence was taken`))
+    yield* tell(Finding.ok("audio", `${audioSeconds} s of silence was taken`))
 
-    check = "configure"
+    begin("configure")
     yield* tell(yield* configure(session, settings, transport.capabilities, target))
 
-    check = "close"
+    begin("close")
     const [closing] = yield* timed(session.finish)
     const odd = Exit.getSuccess(yield* Fiber.join(heard)).pipe(Option.getOrElse(() => [])).flatMap(oddity)
     yield* tell(odd.length === 0
-      ? Finding.ok(check, `Flux ended the session ${closing} ms after CloseStream`)
-      : Finding.warning(check, odd.join("; "), "Calls live with this; to look into it, capture one: flux-stt transcribe --capture FILE"))
-  }).pipe(
-    Effect.scoped,
-    Effect.provideService(FluxTransport, transport),
-    Effect.catchTag("FluxError", (error) => {
-      const rest = checks.slice(checks.indexOf(check) + 1)
-      return Effect.andThen(
-        tell(Finding.fromError(check, error, target)),
-        Effect.forEach(rest, (later) => tell(Finding.skipped(later, "the session failed")), { discard: true })
-      )
-    })
-  )
-})
+      ? Finding.ok("close", `Flux ended the session ${closing} ms after CloseStream`)
+      : Finding.warning("close", odd.join("; "), "Calls live with this; to look into it, capture one: flux-stt transcribe --capture FILE"))
+  }, Effect.provideService(FluxTransport, transport)))
+}
 
 /** A change that means little, to see whether the bundle knows Configure as its profile says. */
 const configure = (

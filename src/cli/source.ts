@@ -72,7 +72,8 @@ export const replayed = (
   if (recording === undefined) return Result.succeed(undefined)
   const audio = Replay.audio(recording)
   if (audio === undefined) return Result.fail(["file: the capture does not tell its audio's format; give a file"])
-  const satisfied = Effect.map(ledger, (records) => Replay.isSatisfied(recording, records.map(({ received }) => received)))
+  const isSatisfied = Replay.satisfaction(recording)
+  const satisfied = Effect.map(ledger, (records) => isSatisfied(records.map(({ received }) => received)))
   const rest = Stream.fromIterable(audio.rest).pipe(
     // the server breaks the session in its own time: silence as fast as can be would be far ahead by then
     Audio.paced({ ...audio.format, speed: restSpeed }),

@@ -38,6 +38,9 @@ const streamsPerConnection = 100
 /** The host of a URL as sockets take it. */
 export const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "")
 
+/** The port of a URL, also where that is left to its scheme. */
+export const portOf = (url: URL): number => Number(url.port || (url.protocol === "http:" ? 80 : 443))
+
 /** Whom TLS trusts, and that it is for HTTP/2. `ca` is PEM in place of the usual roots. */
 export const tlsOptions = (host: string, ca: string | undefined): tls.ConnectionOptions => ({
   ALPNProtocols: ["h2"],
@@ -46,10 +49,8 @@ export const tlsOptions = (host: string, ca: string | undefined): tls.Connection
 })
 
 const connect = (url: URL, ca: string | undefined): net.Socket => {
-  const host = hostOf(url)
-  return url.protocol === "http:"
-    ? net.connect({ host, port: Number(url.port || 80) })
-    : tls.connect({ host, port: Number(url.port || 443), ...tlsOptions(host, ca) })
+  const address = { host: hostOf(url), port: portOf(url) }
+  return url.protocol === "http:" ? net.connect(address) : tls.connect({ ...address, ...tlsOptions(address.host, ca) })
 }
 
 /** Node goes on with any TLS server. Not to be done at `secureConnect`: a socket destroyed there aborts the process. */

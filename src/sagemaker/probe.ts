@@ -10,11 +10,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
-import { hostOf, tlsOptions } from "./connections.ts"
+import { hostOf, portOf, tlsOptions } from "./connections.ts"
 import { bareError } from "./errors.ts"
 
-/** How long each step may take. */
-export const stepBound = 5
+/** How long each step may take, seconds. */
+const stepBound = 5
 
 /** The addresses of the name. */
 export const lookup = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<ReadonlyArray<string>, FluxError.FluxError> {
@@ -72,8 +72,6 @@ export const greet = Effect.fnUntraced(function*(
   const here = (asked + clock.currentTimeMillisUnsafe()) / 2
   return { ahead: Number.isNaN(told) ? undefined : told + 500 - here }
 })
-
-const portOf = (url: URL): number => Number(url.port || (url.protocol === "http:" ? 80 : 443))
 
 const failed = (url: URL, cause: unknown): FluxError.FluxError =>
   FluxError.make(new FluxError.ConnectFailed({ target: url.host, cause: bareError(cause, []) }), "open")

@@ -176,14 +176,14 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
   const session = recording.sessions[place]
   const format = session === undefined ? undefined : formatOf(session.query)
   if (session === undefined || format === undefined) return undefined
-  const sent = withoutUnsent(session.entries).flatMap((entry) => (entry.what === "audio" || entry.what === "gap" ? [entry] : []))
+  const sent = audioOf(session)
   const pcmOf = (entry: (typeof sent)[number]): Uint8Array | undefined =>
     entry.what === "audio" && entry.base64 !== undefined ? Result.getOrUndefined(Base64.decode(entry.base64)) : undefined
   const last = sent.at(-1)?.at ?? 0
   const spare = wasBroken(session.entries) ? (session.entries.at(-1)?.at ?? last) - last + patienceMillis : 0
   return {
     format,
-    bytes: sent.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: bytesOf(sent),
     captured: sent.every((entry) => pcmOf(entry)?.length === entry.bytes),
     pieces: {
       *[Symbol.iterator]() {
@@ -203,16 +203,20 @@ export const audio = (recording: Recording, place = 0): Audio | undefined => {
 }
 
 /**
- * Whether sessions that have received so much audio each have brought about all that the recorded ones did which audio
+ * Tells whether sessions that have received so much audio each have brought about all that the recorded ones did which audio
  * brings about: a client need not send more, and should end its call, as the recorded server says no more.
  */
-export const isSatisfied = ({ sessions }: Recording, received: ReadonlyArray<{ readonly audioBytes: number }>): boolean => {
+export const satisfaction = ({ sessions }: Recording): (received: ReadonlyArray<{ readonly audioBytes: number }>) => boolean => {
   const last = sessions.at(-1)
-  const now = received[sessions.length - 1]
-  if (last === undefined || now === undefined || wasBroken(last.entries)) return false
-  const bytes = withoutUnsent(last.entries).reduce((sum, entry) => sum + (entry.what === "audio" || entry.what === "gap" ? entry.bytes : 0), 0)
-  return now.audioBytes >= bytes
+  if (last === undefined || wasBroken(last.entries)) return () => false
+  const bytes = bytesOf(audioOf(last))
+  return (received) => (received[sessions.length - 1]?.audioBytes ?? -1) >= bytes
 }
+
+/** What was sent of audio, as far as it left. */
+const audioOf = ({ entries }: RecordedSession): ReadonlyArray<Extract<Entry, { readonly what: "audio" | "gap" }>> =>
+  withoutUnsent(entries).flatMap((entry) => (entry.what === "audio" || entry.what === "gap" ? [entry] : []))
+const bytesOf = (sent: ReadonlyArray<{ readonly bytes: number }>): number => sent.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /** A gap may stand for hours. */
 function* silentPieces(bytes: number, { encoding }: Format): Iterable<Uint8Array> {

@@ -17,7 +17,7 @@ import { type Finding, text } from "../../src/cli/Finding.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
-import { file, run, start } from "../support/command.ts"
+import { file, run, simulator, start } from "../support/command.ts"
 
 // the SDK's chain reads the process's own
 Object.assign(process.env, { AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret-of-the-doctor", AWS_REGION: "" })
@@ -304,8 +304,7 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
     })
 
     it("an endpoint that is well: status 0, and no colour where it is no terminal", async () => {
-      const server = start(["simulate", "--port", "0"])
-      const [url = ""] = await server.until(/http:\S+\d/)
+      const { stop, url } = await simulator()
       const { status, stderr, stdout } = await run(["doctor", "--endpoint-name", "any", "--region", "us-east-1", "--endpoint-url", url, "--connect"], {
         env: { AWS_ACCESS_KEY_ID: "AKIDDOCTOR", AWS_SECRET_ACCESS_KEY: "secret-of-the-doctor" }
       })
@@ -314,8 +313,7 @@ describe.concurrent("flux-stt doctor", { timeout: 60_000 }, () => {
       assert.match(stdout, /^ok {4}session {6}Connected from variant simulator after \d+ ms \(request [\w-]+\)$/m)
       assert.match(stdout, /^ok {4}close {8}Flux ended the session \d+ ms after CloseStream$/m)
       assert.notInclude(stdout, "\u001b")
-      server.child.kill("SIGINT")
-      assert.strictEqual(await server.status, 0)
+      assert.strictEqual(await stop(), 0)
     })
   })
 })

@@ -325,11 +325,11 @@ describe("Replay", () => {
     const received = (...bytes: ReadonlyArray<number>) => bytes.map((audioBytes) => ({ audioBytes }))
     const survived = recording([...opened, spoken, failed], [...opened, spoken, gap, sentClose(9)])
     assert.deepStrictEqual(
-      [[], [1000], [1000, 149], [0, 150], [0, 151, 0]].map((bytes) => Replay.isSatisfied(survived, received(...bytes))),
+      [[], [1000], [1000, 149], [0, 150], [0, 151, 0]].map((bytes) => Replay.satisfaction(survived)(received(...bytes))),
       [false, false, false, true, true]
     )
-    assert.isFalse(Replay.isSatisfied(recording([...opened, spoken, failed]), received(1000)))
-    assert.isFalse(Replay.isSatisfied(recording(), received(1000)))
+    assert.isFalse(Replay.satisfaction(recording([...opened, spoken, failed]))(received(1000)))
+    assert.isFalse(Replay.satisfaction(recording())(received(1000)))
   })
 
   it("gives the captured audio, or as much silence", () => {

@@ -112,6 +112,21 @@ export const run = async (args: ReadonlyArray<string>, options?: Options) => {
   return { status, millis: performance.now() - began, stdout: running.stdout(), stderr: running.stderr(), lines: running.stdout().trimEnd().split("\n") }
 }
 
+/** A simulator in a process of its own, which says what the sample does, and the environment of its clients. */
+export const simulator = async (...args: ReadonlyArray<string>) => {
+  const server = start(["simulate", "--port", "0", "--script", sample.replace(".wav", ".txt"), ...args])
+  const [url = ""] = await server.until(/http:\S+\d/)
+  return {
+    url,
+    env: { FLUX_ENDPOINT_URL: url, FLUX_ENDPOINT_NAME: "any", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" },
+    /** As its user does; gives the exit status. */
+    stop: (): Promise<number | null> => {
+      server.child.kill("SIGTERM")
+      return server.status
+    }
+  }
+}
+
 /** The words of a printed turn. */
 export const spoken = (line: string): string => line.replace(/^\[.*?\] /, "")
 export const simulate = ["transcribe", "--simulate", "--pace", "fast"]
