@@ -80,8 +80,7 @@ export const openWav = Effect.fnUntraced(function*<E, R>(
     return { format: { encoding, sampleRate: wav.sampleRate }, audio: data, seconds, source, converted: false }
   }
   const sampleRate = sampleRates.includes(wav.sampleRate) ? wav.sampleRate : options.sampleRate ?? 16_000
-  // most files need no conversion, and loading it costs start-up time
-  const { default: { WaveFile } } = yield* Effect.promise(() => import("wavefile"))
+  const WaveFile = yield* Effect.promise(wavConvert.load)
   const audio = Stream.suspend(() => {
     const converter = wavConvert.make(WaveFile, wav, sampleRate)
     return Stream.concat(

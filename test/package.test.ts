@@ -2,73 +2,15 @@
  * The package as somebody gets it: built and packed from what lies in the repository, installed with its peers in an
  * empty project, as the README says.
  */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFile, spawn } from "node:child_process"
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import { existsSync, globSync, readFileSync } from "node:fs"
 import { builtinModules } from "node:module"
-import { tmpdir } from "node:os"
-import { delimiter, dirname, join } from "node:path"
+import { join } from "node:path"
 import { firstTurn, lines as spokenLines, root, simulator, spoken, wav } from "./support/command.ts"
+import { env, manifest, packedApp, readme } from "./support/packedApp.ts"
 
-const readme = readFileSync(join(root, "README.md"), "utf8")
-const manifest: {
-  readonly version: string
-  readonly dependencies: Readonly<Record<string, string>>
-  readonly peerDependencies: Readonly<Record<string, string>>
-  readonly optionalDependencies: Readonly<Record<string, string>>
-} = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-const [, pack = "", install = ""] = /^(npm pack)\n(npm install \S+\.tgz .*)$/m.exec(readme) ?? []
-
-let folder = ""
-let app = ""
-let packed: ReadonlyArray<string> = []
-/** Node of this process first: that of the machine may be too old. */
-const env = (): Record<string, string> => ({
-  ...Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => value === undefined || /^(npm_|AWS_|FLUX_|VITEST)/i.test(name) ? [] : [[name, value]])),
-  PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
-  AWS_EC2_METADATA_DISABLED: "true"
-})
-interface Ran {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
-const run = (program: string, args: ReadonlyArray<string>, cwd: string): Promise<Ran> =>
-  new Promise((resolve) => {
-    execFile(program, args, { cwd, env: env(), maxBuffer: 1e8 }, (error, stdout, stderr) => {
-      resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr })
-    })
-  })
-const good = async (program: string, args: ReadonlyArray<string>, cwd = app): Promise<string> => {
-  const { status, stderr, stdout } = await run(program, args, cwd)
-  assert.strictEqual(status, 0, `${program} ${args.join(" ")}\n${stdout}\n${stderr}`)
-  return stdout
-}
-const write = (name: string, text: string | Uint8Array): string => {
-  writeFileSync(join(app, name), text)
-  return name
-}
-
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "flux-stt-package-"))
-  app = join(folder, "app")
-  const clone = join(folder, "clone")
-  mkdirSync(app)
-  mkdirSync(clone)
-  for (const name of ["src", "package.json", "tsconfig.json", "README.md", "LICENSE"]) cpSync(join(root, name), join(clone, name), { recursive: true })
-  symlinkSync(join(root, "node_modules"), join(clone, "node_modules"))
-  const [npm = "", ...packing] = pack.split(" ")
-  await good(npm, packing, clone)
-  const tarball = `effect-flux-sagemaker-${manifest.version}.tgz`
-  packed = (await good("tar", ["-tzf", tarball], clone)).trim().split("\n").map((path) => path.replace("package/", ""))
-  cpSync(join(clone, tarball), join(app, tarball))
-  write("package.json", JSON.stringify({ name: "app", private: true, type: "module" }))
-  const [, ...installing] = install.split(" ")
-  await good("npm", [...installing, "--prefer-offline", "--no-audit", "--no-fund"])
-}, 240_000)
-afterAll(() => {
-  rmSync(folder, { recursive: true })
-})
+const { folder, good, packed, run, write } = packedApp()
 
 const exported = (): ReadonlyArray<string> =>
   [
@@ -79,18 +21,18 @@ const exported = (): ReadonlyArray<string> =>
 
 describe.concurrent("the package", { timeout: 120_000 }, () => {
   it("holds code, types, sources and licences, and nothing else", () => {
-    const strange = packed.filter((path) => !/^(package\.json|README\.md|LICENSE|src\/.*\.(ts|wav|txt|md)|dist\/.*\.(js|js\.map|d\.ts|wav|txt|md))$/.test(path))
+    const strange = packed().filter((path) => !/^(package\.json|README\.md|LICENSE|src\/.*\.(ts|wav|txt|md)|dist\/.*\.(js|js\.map|d\.ts|wav|txt|md))$/.test(path))
     assert.deepStrictEqual(strange, [])
-    assert.includeMembers([...packed], [
+    assert.includeMembers([...packed()], [
       "README.md", "LICENSE", "dist/index.js", "dist/index.d.ts", "dist/flux-stt.js", "dist/command/bin.js", "dist/command/LICENSES.txt",
       "dist/simulator/sample/sample.wav", "src/index.ts"
     ])
     // what a source map points to is there
-    assert.deepStrictEqual(globSync("src/**/*.ts", { cwd: root }).filter((path) => !packed.includes(path)), [])
+    assert.deepStrictEqual(globSync("src/**/*.ts", { cwd: root }).filter((path) => !packed().includes(path)), [])
   })
 
   it("runs no script where it is installed, and brings no development dependency", async () => {
-    const installed = JSON.parse(readFileSync(join(app, "node_modules/effect-flux-sagemaker/package.json"), "utf8"))
+    const installed = JSON.parse(readFileSync(join(folder(), "node_modules/effect-flux-sagemaker/package.json"), "utf8"))
     for (const script of ["preinstall", "install", "postinstall", "prepare"]) assert.notProperty(installed.scripts, script)
     const tree = JSON.parse(await good("npm", ["ls", "--all", "--json"]))
     assert.sameMembers(
@@ -103,8 +45,8 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     const asked = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), ...Object.keys(manifest.optionalDependencies), "effect-flux-sagemaker"]
     const isKnown = (name: string): boolean =>
       name.startsWith(".") || name.startsWith("node:") || builtinModules.includes(name) || asked.some((one) => name === one || name.startsWith(`${one}/`))
-    const strange = packed.filter((path) => /^dist\/(?!command\/).*\.js$/.test(path)).flatMap((path) => {
-      const text = readFileSync(join(app, "node_modules/effect-flux-sagemaker", path), "utf8")
+    const strange = packed().filter((path) => /^dist\/(?!command\/).*\.js$/.test(path)).flatMap((path) => {
+      const text = readFileSync(join(folder(), "node_modules/effect-flux-sagemaker", path), "utf8")
       return [...text.matchAll(/^(?:import|export) [^"]*?from "([^"]+)"|\bimport\("([^"]+)"\)/gm)].flatMap(([, one, other]) => {
         const name = one ?? other ?? ""
         return isKnown(name) ? [] : [`${path}: ${name}`]
@@ -131,7 +73,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
   it("imports by every path, and by no other", async () => {
     await good(process.execPath, [write("imports.js", exported().map((path) => `await import("${path}")`).join("\n"))])
     for (const path of ["internal/turns", "cli/flags", "sagemaker/open", "simulator/Endpoint", "bin", "flux-stt", "command/bin"]) {
-      const { status, stderr } = await run(process.execPath, ["-e", `import("effect-flux-sagemaker/${path}")`], app)
+      const { status, stderr } = await run(process.execPath, ["-e", `import("effect-flux-sagemaker/${path}")`])
       assert.strictEqual(status, 1)
       assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
     }
@@ -175,7 +117,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
     assert.strictEqual(await good("npx", ["flux-stt", "--version"]), `flux-stt v${manifest.version}\n`)
     const stdout = await good("npx", ["flux-stt", "transcribe", "--simulate", "--pace", "fast"])
     assert.deepStrictEqual(stdout.trim().split("\n").map(spoken), spokenLines)
-    const doctor = await run("npx", ["flux-stt", "doctor"], app)
+    const doctor = await run("npx", ["flux-stt", "doctor"])
     assert.strictEqual(doctor.status, 1)
     assert.match(doctor.stdout, /^ok {4}node /)
   })
@@ -195,7 +137,7 @@ describe.concurrent("the package", { timeout: 120_000 }, () => {
       const microphone = write("microphone.ts", snippet("scratch/microphone.ts"))
       const output = (program: string, input: Uint8Array | undefined, environment: Record<string, string>): Promise<string> =>
         new Promise((resolve) => {
-          const child = spawn(process.execPath, [program], { cwd: app, env: environment })
+          const child = spawn(process.execPath, [program], { cwd: folder(), env: environment })
           let text = ""
           for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += chunk))
           child.stdin.end(input)

@@ -5,6 +5,19 @@
 import type { WaveFile } from "wavefile"
 import type { WavFormat } from "./wavHeader.ts"
 
+interface Library {
+  readonly WaveFile: typeof WaveFile
+}
+/**
+ * Loads wavefile. Called only where a file is converted, as loading it costs start-up time. Its type declarations
+ * promise both forms of the module at once, but each loader gives one: Node has the CommonJS build, whose exports are
+ * in `default`; webpack and rollup take the package's `module` field, an ES module without a `default`.
+ */
+export const load = async (): Promise<typeof WaveFile> => {
+  const module: Library | { readonly default: Library } = await import("wavefile")
+  return "default" in module ? module.default.WaveFile : module.WaveFile
+}
+
 /** Converts chunks of any size. */
 export interface Converter {
   /** What can be given out after this chunk, in order. */
