@@ -20,6 +20,16 @@ export interface Format {
   readonly sampleRate: number
 }
 
+/**
+ * Bytes of raw audio, wherever they are kept: a `Buffer` and each array of one byte an element, a view with an offset, a
+ * whole buffer, shared and resizable ones, of this realm or of another one (`node:vm`, jsdom, Electron). A buffer that was
+ * transferred has no bytes any more.
+ *
+ * Samples are no bytes. The memory of an `Int16Array` is linear16 where the machine is little-endian, as most are:
+ * `new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)`.
+ */
+export type Bytes = Uint8Array | Uint8ClampedArray | Int8Array | DataView | ArrayBuffer | SharedArrayBuffer
+
 /** Length of a frame as Flux wants it (protocol 1.2): 80 ms, which is 2,560 bytes at 16 kHz linear16. */
 export const frameMillis = 80
 

@@ -268,14 +268,19 @@ export class Stalled extends Schema.TaggedError<Stalled>()("Stalled", {
 /** A bounded buffer is full and its policy is to fail. */
 export class BufferOverflow extends Schema.TaggedError<BufferOverflow>()("BufferOverflow", {
   buffer: Schema.Literals(["audio", "events", "message"]),
-  limit: Schema.Int
+  /** Bytes, or events, that may wait. */
+  limit: Schema.Int,
+  /** Bytes of a chunk that is larger than the limit, and never goes in at once. */
+  chunk: Schema.optional(Schema.Int)
 }) {
   get hint(): string {
+    if (this.chunk !== undefined) return "Give it in smaller pieces, or with send and the policy suspend, which takes it by and by; or raise outboxLimit"
     if (this.buffer === "audio") return "Offer audio no faster than real time, or raise outboxLimit"
     if (this.buffer === "events") return "Read the events: the consumer has stopped"
     return "The server sent a message of absurd size"
   }
   override get message(): string {
+    if (this.chunk !== undefined) return `A chunk of ${this.chunk} bytes can never go into the ${this.buffer} buffer, which holds ${this.limit} bytes`
     return `The ${this.buffer} buffer is full (${this.limit} ${this.buffer === "events" ? "events" : "bytes"})`
   }
 }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Audio from "./Audio.ts"
 import type * as FluxError from "./FluxError.ts"
 import type { FluxEvent } from "./FluxEvent.ts"
 import type * as FluxSettings from "./FluxSettings.ts"
@@ -41,20 +42,21 @@ export interface TranscribeOptions extends SessionOptions {
 
 /**
  * Transcribes a stream of audio over one session. When the audio ends, the last words are waited for; when it fails,
- * too, and then the stream fails with the same cause. Nothing is connected before the stream is run.
+ * too, and then the stream fails with the same cause. Nothing is connected before the stream is run. Chunks are copied one
+ * by one, as `Transcriber.transcribe` says.
  */
 export const transcribe: {
   (options: TranscribeOptions): <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>
+    audio: Stream.Stream<Audio.Bytes, E, R>
   ) => Stream.Stream<FluxEvent, FluxError.FluxError | E, R | FluxTransport>
   <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>,
+    audio: Stream.Stream<Audio.Bytes, E, R>,
     options: TranscribeOptions
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | FluxTransport>
 } = dual(
   2,
   <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>,
+    audio: Stream.Stream<Audio.Bytes, E, R>,
     options: TranscribeOptions
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | FluxTransport> =>
     Stream.unwrap(Effect.map(open(options.settings, options), (session) => feed(session, audio)))

@@ -20,14 +20,15 @@ import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as References from "effect/References"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Audio from "./Audio.ts"
 import * as FluxError from "./FluxError.ts"
 import type { FluxEvent } from "./FluxEvent.ts"
 import type * as FluxSession from "./FluxSession.ts"
 import * as FluxSettings from "./FluxSettings.ts"
 import type { FluxTransport } from "./FluxTransport.ts"
+import * as audioSource from "./internal/audioSource.ts"
 import type * as SageMakerTransport from "./SageMakerTransport.ts"
 import * as Transcriber from "./Transcriber.ts"
 
@@ -41,15 +42,24 @@ export interface Options extends SageMakerTransport.Options, Transcriber.Options
   readonly transport?: Layer.Layer<FluxTransport, FluxError.FluxError> | undefined
 }
 
-/** Audio as it comes: a Node or web stream of bytes, an async generator, or chunks that are there already. */
-export type AudioSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+/**
+ * Audio as it comes: a Node or web stream of bytes, a generator, async or not, chunks that are there already, or all of it
+ * in one piece. What a chunk may be: see `Audio.Bytes`.
+ *
+ * A source is pulled one chunk at a time, which is copied before the next one is pulled, so that it may fill one buffer
+ * again and again; a Node stream may not, as Node itself reads ahead of whoever reads the stream. It is pulled no further
+ * ahead of Flux than `outboxLimit` says, and leaves other work its turn, also where it never waits.
+ */
+export type AudioSource = Audio.Bytes | AsyncIterable<Audio.Bytes> | Iterable<Audio.Bytes>
 
 /** Conversations on one endpoint. Make one for a process, and close it when the process is to end. */
 export interface PromiseTranscriber extends AsyncDisposable {
   /**
    * Transcribes audio; each iteration is a conversation of its own, which begins with it. When the audio ends, the last
-   * words are waited for; when it throws, too, and then the iteration throws the same. Whoever leaves the loop ends the
-   * conversation at once, without waiting for the last words.
+   * words are waited for; when it throws, too, and then the iteration throws the same; a chunk that is no bytes throws
+   * `UnsupportedAudio` likewise, and what is no source at all does so before anything is connected. Whoever leaves the loop
+   * ends the conversation at once, without waiting for the last words. A source that is left before its end, for whatever
+   * reason, is told so by its iterator's `return`.
    */
   readonly transcribe: (audio: AudioSource, options?: Transcriber.CallOptions) => AsyncIterable<FluxEvent>
   /** Opens a conversation for audio that is pushed; resolves once the settings are checked, before it is connected. */
@@ -68,10 +78,14 @@ export interface PromiseConversation extends AsyncDisposable {
   readonly id: string
   /** What Flux says, as turns; for one consumer. Throws as the conversation fails. */
   readonly events: AsyncIterable<FluxEvent>
-  /** Takes audio, and resolves when all of it is in the outbox: await it, and the caller is held up where Flux is. The bytes are copied. */
-  readonly send: (pcm: Uint8Array) => Promise<void>
-  /** The same for callbacks: takes all of it or nothing, and says which. */
-  readonly offer: (pcm: Uint8Array) => boolean
+  /** Takes audio, and resolves when all of it is in the outbox: await it, and the caller is held up where Flux is. The bytes are copied by then. */
+  readonly send: (pcm: Audio.Bytes) => Promise<void>
+  /**
+   * The same for callbacks: takes all of it or nothing, and says which. `false` is for now. Throws a `FluxError` where no
+   * later call could do better: `BufferOverflow` for more than `outboxLimit` can ever hold, `UnsupportedAudio` for what is
+   * no bytes. Where a peer decides on the size of a chunk, bound what the peer may send, or catch it.
+   */
+  readonly offer: (pcm: Audio.Bytes) => boolean
   /** Changes settings; resolves when they are in force, rejects where they cannot be, and then the conversation goes on as before. */
   readonly update: (patch: FluxSettings.SettingsPatch) => Promise<"configured" | "rotated">
   /** Ends the open turn now. */
@@ -126,8 +140,11 @@ export const createTranscriber = (options: Options): PromiseTranscriber => {
 
   const transcribe = (audio: AudioSource, call?: Transcriber.CallOptions): AsyncIterable<FluxEvent> => ({
     [Symbol.asyncIterator]: () => {
-      const events = Stream.unwrap(Effect.map(context, (services) =>
-        Stream.provideContext(Transcriber.transcribe(streamOf(audio), call), services)))
+      audioSource.guard(audio)
+      const events = Stream.unwrap(Effect.gen(function*() {
+        const chunks = yield* Effect.fromResult(audioSource.streamOf(audio))
+        return Stream.provideContext(Transcriber.transcribe(chunks, call), yield* context)
+      }))
       return Stream.toAsyncIterable(events)[Symbol.asyncIterator]()
     }
   })
@@ -154,8 +171,8 @@ const conversation = (call: Transcriber.Conversation, close: () => Promise<void>
   id: call.id,
   // one that is over holds nothing, also where nobody closes it
   events: Stream.toAsyncIterable(Stream.onError(call.events, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.promise(close))),
-  send: (pcm) => Effect.runPromise(Effect.flatMap(Effect.fromResult(bytes(pcm)), call.send)),
-  offer: (pcm) => call.offerUnsafe(Result.getOrThrow(bytes(pcm))),
+  send: (pcm) => Effect.runPromise(call.send(pcm)),
+  offer: call.offerUnsafe,
   update: (patch) => Effect.runPromise(call.update(patch)),
   endTurn: () => Effect.runPromise(call.endTurn),
   setMuted: (muted) => Effect.runSync(call.setMuted(muted)),
@@ -170,17 +187,3 @@ const conversation = (call: Transcriber.Conversation, close: () => Promise<void>
 /** Its code is loaded where it is wanted. */
 const sageMaker = (options: SageMakerTransport.Options): Layer.Layer<FluxTransport, FluxError.FluxError> =>
   Layer.unwrap(Effect.map(Effect.promise(() => import("./SageMakerTransport.ts")), ({ layer }) => layer(options)))
-
-/** What a source throws is what the iteration throws. */
-const streamOf = (audio: AudioSource): Stream.Stream<Uint8Array, unknown> => {
-  if (typeof audio !== "object" || audio === null) return Stream.fail(notBytes())
-  const chunks = Symbol.asyncIterator in audio ? Stream.fromAsyncIterable(audio, (cause) => cause) : Stream.fromIterable(audio)
-  return Stream.mapEffect(chunks, (chunk) => Effect.fromResult(bytes(chunk)))
-}
-
-/** Not every caller has a type checker: an Int16Array would be cut to bytes, text would be noise. */
-const bytes = (chunk: Uint8Array): Result.Result<Uint8Array, FluxError.FluxError> =>
-  chunk instanceof Uint8Array ? Result.succeed(chunk) : Result.fail(notBytes())
-
-const notBytes = (): FluxError.FluxError =>
-  FluxError.make(new FluxError.UnsupportedAudio({ detail: "a chunk of audio is a Uint8Array, or a Buffer" }), "streaming")

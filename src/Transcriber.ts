@@ -16,6 +16,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import type * as Audio from "./Audio.ts"
 import type * as FluxError from "./FluxError.ts"
 import type { FluxEvent } from "./FluxEvent.ts"
 import type * as FluxSession from "./FluxSession.ts"
@@ -74,9 +75,14 @@ export class Transcriber extends Context.Service<Transcriber, {
   /**
    * Transcribes a stream of audio. The last words are waited for when the audio ends, and also when it fails. `shutdown`
    * interrupts the audio, and then the events end as if it had ended.
+   *
+   * Each chunk is copied before the stream is asked for the next one. A source that fills one buffer again and again is
+   * heard as it is where the stream takes one chunk at a time from it: `Stream.fromIterable(source, { chunkSize: 1 })`, as
+   * without it up to 4,096 are taken at once, which are then all the last one. `Stream.fromAsyncIterable`, `Audio.frames`
+   * and `Audio.paced` take one at a time; a `Stream.buffer` in between does not.
    */
   readonly transcribe: <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>,
+    audio: Stream.Stream<Audio.Bytes, E, R>,
     options?: CallOptions
   ) => Stream.Stream<FluxEvent, FluxError.FluxError | E, R>
   /**
@@ -172,16 +178,16 @@ export const layerWith = (options: Options): Layer.Layer<Transcriber, never, Flu
  */
 export const transcribe: {
   (options?: CallOptions): <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>
+    audio: Stream.Stream<Audio.Bytes, E, R>
   ) => Stream.Stream<FluxEvent, FluxError.FluxError | E, R | Transcriber>
   <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>,
+    audio: Stream.Stream<Audio.Bytes, E, R>,
     options?: CallOptions
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | Transcriber>
 } = dual(
   (args) => Stream.isStream(args[0]),
   <E, R>(
-    audio: Stream.Stream<Uint8Array, E, R>,
+    audio: Stream.Stream<Audio.Bytes, E, R>,
     options?: CallOptions
   ): Stream.Stream<FluxEvent, FluxError.FluxError | E, R | Transcriber> =>
     Stream.unwrap(Effect.map(Transcriber, (transcriber) => transcriber.transcribe(audio, options)))

@@ -19,6 +19,7 @@ import * as FluxError from "../FluxError.ts"
 import type { TurnInfo } from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxTransport } from "../FluxTransport.ts"
+import * as audioBytes from "./audioBytes.ts"
 import { firstOf } from "./bounded.ts"
 import * as budgets from "./budget.ts"
 import type { Events } from "./events.ts"
@@ -90,7 +91,7 @@ export const make = (options: {
     clock,
     limit: () => settings().outboxLimit,
     policy: () => settings().outboxPolicy,
-    full: () => FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", limit: settings().outboxLimit }), "streaming"),
+    full: (overflow) => FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", ...overflow }), "streaming"),
     keepLimit: () => survival === undefined ? 0 : keptBytes(settings().replayWindow),
     precious: ({ from }) => retention.isOfTurn(from / format.sampleRate, Duration.toSeconds(settings().replayWindow))
   })
@@ -291,8 +292,7 @@ export const make = (options: {
 
   return {
     connected: Deferred.await(connected),
-    send: audio.send,
-    offerUnsafe: audio.offerUnsafe,
+    ...audioBytes.door(audio),
     endAudio: Effect.sync(endAudio),
     update: (settings) => change(() => Result.succeed(settings)),
     change,

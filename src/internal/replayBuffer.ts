@@ -52,11 +52,14 @@ export interface Reader {
 export interface ReplayBuffer {
   /**
    * Adds audio; completes when all of it is inside, in order. The caller may reuse the buffer then. Where it does not
-   * fit: waits, makes room by dropping the oldest frames, or fails with `full`, by policy.
+   * fit: waits, makes room by dropping the oldest frames, or fails with `full`, by policy. A chunk may be larger than the
+   * limit: then it waits by and by, or its own beginning is dropped, or it fails.
    */
   readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError>
   /** Adds all of it or nothing; false when it does not fit and nothing may be dropped, after `finish` and after a failure. */
   readonly offerUnsafe: (pcm: Uint8Array) => boolean
+  /** What `offerUnsafe` says no to for ever, as it is more than an empty buffer holds: `full`; else undefined. */
+  readonly refusal: (pcm: Uint8Array) => FluxError | undefined
   /** While muted, audio moves the conversation's time on and is not sent. */
   readonly setMuted: (muted: boolean) => void
   readonly isMuted: () => boolean
@@ -102,6 +105,12 @@ export interface ReplayBuffer {
   readonly lastChunkMillis: () => number
 }
 
+/** What does not fit: the limit, in bytes, and the bytes of a chunk that is larger than it. */
+export interface Overflow {
+  readonly limit: number
+  readonly chunk?: number
+}
+
 /** How a reader is kept: `bytes` are those of the frames ahead; who reads may still send the frame in hand. */
 interface Place {
   index: number
@@ -125,8 +134,8 @@ export const make = (options: {
   /** Bytes that may wait; at least a frame. */
   readonly limit: () => number
   readonly policy: () => Policy
-  /** What `fail` fails with. */
-  readonly full: () => FluxError
+  /** What `fail` fails with, and what can never go in. */
+  readonly full: (overflow: Overflow) => FluxError
   /** Bytes that may be kept; default none. */
   readonly keepLimit?: (() => number) | undefined
   /** Audio that goes last when something must be dropped. */
@@ -179,6 +188,12 @@ export const make = (options: {
   }
   /** In whole samples: a sender that is interrupted at the door must not shift the audio after it by half of one. */
   const space = (): number => limit() - waiting - framer.pending()
+
+  /** Half a sample does not go before its other half has come. */
+  const capacity = (): number => limit() - (framer.pending() % sampleBytes)
+  const isTooLarge = (pcm: Uint8Array): boolean => pcm.length > capacity()
+  const overflow = (pcm: Uint8Array): FluxError =>
+    options.full(isTooLarge(pcm) ? { limit: capacity(), chunk: pcm.length } : { limit: options.limit() })
 
   // --- frames in, frames out
 
@@ -411,7 +426,7 @@ export const make = (options: {
         if (finishing || pcm.length === 0) return Effect.void
         offered(pcm.length)
         if (sendersWaiting === 0 && enter(pcm)) return Effect.void
-        if (sendersWaiting === 0 && options.policy() === "fail") return Effect.fail(options.full())
+        if (sendersWaiting === 0 && options.policy() === "fail") return Effect.fail(overflow(pcm))
         sendersWaiting += 1
         return Effect.ensuring(
           restore(turnstile.withPermit(squeezeIn(pcm))),
@@ -427,6 +442,10 @@ export const make = (options: {
       if (!enter(pcm)) return false
       offered(pcm.length)
       return true
+    },
+    refusal: (pcm) => {
+      const isTaken = muted || options.policy() === "drop-oldest" || !isTooLarge(pcm)
+      return finishing || failure !== undefined || isTaken ? undefined : overflow(pcm)
     },
     setMuted: (value) => {
       muted = value

@@ -1,6 +1,7 @@
 /** What sessions and conversations look like to those who use them. */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Audio from "../Audio.ts"
 import type * as FluxError from "../FluxError.ts"
 import type * as FluxSettings from "../FluxSettings.ts"
 import type { Change, Obstacles } from "./settingsChange.ts"
@@ -41,12 +42,19 @@ export interface Session {
   /**
    * Sends audio in the encoding of the settings; chunks of any size. Completes when all of it is in the outbox; a full
    * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
-   * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. Audio sent before
-   * Connected is kept in order, after `finish` or `endAudio` it is ignored. The buffer is copied.
+   * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. A chunk may be larger than
+   * `outboxLimit`: it goes in by and by, or its end stays, or it is refused. Audio sent before Connected is kept in order,
+   * after `finish` or `endAudio` it is ignored. The bytes are copied by the time this completes. What is no bytes fails with
+   * `UnsupportedAudio`, and the session lives.
    */
-  readonly send: (pcm: Uint8Array) => Effect.Effect<void, FluxError.FluxError>
-  /** The same for callbacks: takes all of it or nothing, and says which. */
-  readonly offerUnsafe: (pcm: Uint8Array) => boolean
+  readonly send: (pcm: Audio.Bytes) => Effect.Effect<void, FluxError.FluxError>
+  /**
+   * The same for callbacks: takes all of it or nothing, and says which. `false` is for now: the outbox is full, or the audio
+   * has ended. Throws a `FluxError` where no later call could do better: `BufferOverflow` for more than `outboxLimit` can
+   * ever hold (not with `drop-oldest`, which keeps the end of it, nor while muted), `UnsupportedAudio` for what is no bytes.
+   * Where a peer decides on the size of a chunk, bound what the peer may send, or catch it.
+   */
+  readonly offerUnsafe: (pcm: Audio.Bytes) => boolean
   /** Says that no more audio comes, without waiting. */
   readonly endAudio: Effect.Effect<void>
   /**

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Audio from "../../src/Audio.ts"
 import * as FakeTransport from "../../src/FakeTransport.ts"
-import type * as FluxError from "../../src/FluxError.ts"
+import * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSession from "../../src/FluxSession.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
@@ -171,10 +171,19 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
         if (done._tag === "None" || Exit.isFailure(done.value)) sound.giveUp(sent)
       })
     })
+  /** More than may ever wait is no case of false. */
+  const offered = (pcm: Uint8Array): boolean => {
+    const taken = Result.try(() => session.offerUnsafe(pcm))
+    if (Result.isSuccess(taken)) return taken.success
+    const error = taken.failure instanceof FluxError.FluxError ? taken.failure : assert.fail(String(taken.failure))
+    assert.deepInclude(error.reason, { _tag: "BufferOverflow", buffer: "audio", chunk: pcm.length })
+    assert.isTrue(pcm.length >= settings.outboxLimit && user.policy !== "drop-oldest" && !isMuted, "it may fit by and by")
+    return false
+  }
   const offerUnsafe = (bytes: number): void => {
     const pcm = sound.next(bytes)
     const before = fate()
-    if (session.offerUnsafe(pcm)) {
+    if (offered(pcm)) {
       offers()
       sound.account(bytes, before)
     }

@@ -3,9 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import type * as Audio from "../../src/Audio.ts"
 import * as FakeTransport from "../../src/FakeTransport.ts"
+import * as FluxError from "../../src/FluxError.ts"
 import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSession from "../../src/FluxSession.ts"
 import type * as FluxSettings from "../../src/FluxSettings.ts"
@@ -86,6 +89,83 @@ describe("outboxPolicy", () => {
       assert.deepInclude(reasonOf(exit), { _tag: "BufferOverflow", buffer: "audio" })
       assert.deepStrictEqual([seen[0], seen.at(-1)], ["Connected", "Disconnected"])
       assert.deepStrictEqual(yield* stamped, [[0, 9]])
+    }).pipe(late))
+
+  // more than ten frames never fit, whatever is taken
+  for (const outboxPolicy of ["suspend", "fail"] as const) {
+    it.effect(`${outboxPolicy}: a callback's chunk that can never go in is an error that says so, and one that may is none`, () =>
+      Effect.gen(function*() {
+        const { session } = yield* opened({ outboxPolicy })
+        const whole = Stamp.audio(0, 10 * frame)
+        const tooLarge = Stamp.audio(10 * frame, 10 * frame + 1)
+        /** What it is thrown, or says. */
+        const offer = (pcm: Audio.Bytes): unknown => {
+          const taken = Result.try(() => session.offerUnsafe(pcm))
+          return Result.isSuccess(taken) ? taken.success : taken.failure instanceof FluxError.FluxError ? taken.failure.reason : taken.failure
+        }
+        const never = (limit: number) => ({ _tag: "BufferOverflow", buffer: "audio", limit, chunk: tooLarge.length })
+        assert.deepInclude(offer(tooLarge), never(20 * frame))
+        assert.deepInclude(offer(tooLarge.buffer), never(20 * frame))
+        assert.isTrue(offer(whole))
+        // whether it is full makes no difference
+        assert.deepInclude(offer(tooLarge), never(20 * frame))
+        assert.isFalse(offer(whole))
+        yield* session.setMuted(true)
+        assert.isTrue(offer(tooLarge), "it is not sent")
+        yield* session.setMuted(false)
+        yield* TestClock.adjust("5 seconds")
+        assert.isTrue(offer(Stamp.audio(20 * frame + 1, 10 * frame)), "there is room again")
+        yield* session.finish
+        assert.isFalse(offer(tooLarge), "nothing goes in any more, of whatever size")
+        assert.deepStrictEqual(yield* stamped, [[0, 10], [20 + 1 / frame, 30 + 1 / frame]])
+      }).pipe(late))
+  }
+
+  it.effect("a callback's chunk that leaves no room for half a sample can never go in", () =>
+    Effect.gen(function*() {
+      const { session } = yield* opened({})
+      assert.isTrue(session.offerUnsafe(new Uint8Array(1)))
+      const error = Result.try(() => session.offerUnsafe(new Uint8Array(20 * frame)))
+      assert.match(String(Result.isFailure(error) && error.failure), /A chunk of 25600 bytes can never go into the audio buffer, which holds 25599 bytes .* or raise outboxLimit/)
+      assert.isTrue(session.offerUnsafe(new Uint8Array(20 * frame - 1)))
+    }).pipe(late))
+
+  it.effect("fail: a sender's chunk that can never go in is refused as such", () =>
+    Effect.gen(function*() {
+      const { session } = yield* opened({ outboxPolicy: "fail" })
+      const error = yield* Effect.flip(session.send(new Uint8Array(20 * frame + 1)))
+      assert.deepInclude(error.reason, { _tag: "BufferOverflow", buffer: "audio", limit: 20 * frame, chunk: 20 * frame + 1 })
+    }).pipe(late))
+
+  it.effect("drop-oldest: of a chunk that is larger than all room the end stays, by a sender and by a callback", () =>
+    Effect.gen(function*() {
+      for (const how of ["send", "offer"] as const) {
+        const { dropped, session } = yield* opened({ outboxPolicy: "drop-oldest" })
+        const chunk = Stamp.audio(0, 25 * frame)
+        if (how === "send") yield* session.send(chunk)
+        else assert.isTrue(session.offerUnsafe(chunk))
+        yield* TestClock.adjust("5 seconds")
+        yield* session.finish
+        assert.deepStrictEqual(dropped(), [[0, 15 * 0.08]], how)
+      }
+      assert.deepStrictEqual(yield* stamped, [[15, 25]])
+    }).pipe(late))
+
+  it.effect("what is no bytes is refused at every door, and the session lives", () =>
+    Effect.gen(function*() {
+      const { session } = yield* opened({})
+      const text = "noise" as unknown as Uint8Array
+      assert.strictEqual((yield* Effect.flip(session.send(text))).reason._tag, "UnsupportedAudio")
+      assert.throws(() => session.offerUnsafe(text), FluxError.FluxError, /a chunk of audio is text, not bytes/)
+      yield* session.send(Stamp.audio(0, frame))
+      yield* TestClock.adjust("5 seconds")
+      yield* session.finish
+      const transcribed = yield* fork(Effect.exit(Stream.runDrain(
+        FluxSession.transcribe(Stream.make(Stamp.audio(0, frame), text), { id: "stream", settings: settingsOf({}) })
+      )))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude(reasonOf(yield* Fiber.join(transcribed)), { _tag: "UnsupportedAudio" })
+      assert.deepStrictEqual(yield* stamped, [[0, 1]])
     }).pipe(late))
 
   it.effect("what was dropped is told also where the session fails before it sends again", () =>
