@@ -130,6 +130,17 @@ describe("outboxPolicy", () => {
       assert.isTrue(session.offerUnsafe(new Uint8Array(20 * frame - 1)))
     }).pipe(late))
 
+  it.effect("under mute any chunk goes in by and by: behind who waits, false is for now", () =>
+    Effect.gen(function*() {
+      const { session } = yield* opened({})
+      const waiting = yield* fork(session.send(Stamp.audio(0, 25 * frame)))
+      yield* session.setMuted(true)
+      assert.isFalse(session.offerUnsafe(new Uint8Array(20 * frame + 2)))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(waiting)
+      assert.isTrue(session.offerUnsafe(new Uint8Array(20 * frame + 2)))
+    }).pipe(late))
+
   it.effect("fail: a sender's chunk that can never go in is refused as such", () =>
     Effect.gen(function*() {
       const { session } = yield* opened({ outboxPolicy: "fail" })
