@@ -3,3 +3,12 @@
 /** Encodes all but letters, digits and `-._~`; `encodeURIComponent` leaves ! ' ( ) * as they are. */
 export const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+
+/** Decodes what {@link encode} made, and what others encode more freely; `undefined` where it is not UTF-8 in percent-encoding. */
+export const decode = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}

@@ -7,7 +7,7 @@ import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { signingKey } from "./chunkSigning.ts"
-import { encode } from "./percent.ts"
+import { decode, encode } from "./percent.ts"
 
 /** A request as it came: headers by lower-case name, with `:authority` where HTTP/2 has it. The body is signed by chunks. */
 export interface Request {
@@ -55,6 +55,13 @@ export const mismatch: Problem = {
 
 /** How far a request's date may be from the server's, in minutes. */
 export const skewMinutes = 5
+
+/** Names the hash of the body, or stands in its place where the body is signed chunk by chunk. */
+export const payloadHeader = "x-amz-content-sha256"
+/** The value of {@link payloadHeader} for a body that is signed chunk by chunk (protocol 5.4). */
+export const streamingPayload = "STREAMING-AWS4-HMAC-SHA256-EVENTS"
+/** The hash of an empty body: what a client signs that takes the stream for no body at all. */
+export const emptyPayload: string = crypto.hash("sha256", "")
 
 /** Reads the `authorization` header; its shape only, so this needs no credentials. */
 export const authorization = (request: Request): Result.Result<Authorization, Problem> => {
@@ -110,9 +117,11 @@ export const verify = (
     )
   }
   const { key, scope } = signingKey({ ...auth, secretAccessKey: credentials.secretAccessKey }, millis)
-  const text = `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${crypto.hash("sha256", canonical(request, auth))}`
-  const expected = crypto.createHmac("sha256", key).update(text).digest("hex")
-  return expected === auth.signature ? undefined : mismatch
+  const expected = (payload: string): string => {
+    const text = `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${crypto.hash("sha256", canonical(request, auth, payload))}`
+    return crypto.createHmac("sha256", key).update(text).digest("hex")
+  }
+  return payloadsOf(request).some((payload) => expected(payload) === auth.signature) ? undefined : mismatch
 }
 
 const part = "[^/,\\s]+"
@@ -127,20 +136,49 @@ const incomplete = (message: string): Result.Result<never, Problem> => Result.fa
 
 const invalid = (message: string): Problem => ({ errorType: "InvalidSignatureException", message })
 
-/** The canonical request; its payload line is what `x-amz-content-sha256` says. */
-const canonical = (request: Request, auth: Authorization): string => {
-  const [path = "", query = ""] = request.path.split("?", 2)
+/**
+ * What the payload line may be: the header's value; without the header the hash of an empty body, which AWS's SDK for
+ * Rust signs, or the literal for a body signed by chunks.
+ */
+const payloadsOf = (request: Request): ReadonlyArray<string> => {
+  const declared = request.header(payloadHeader)
+  return declared === undefined ? [emptyPayload, streamingPayload] : [declared]
+}
+
+/** The canonical request with this payload line. */
+const canonical = (request: Request, auth: Authorization, payload: string): string => {
+  const { path, query } = targetOf(request.path)
   const headers = auth.signedHeaders.map((name) => `${name}:${valueOf(request, name).trim().replace(/\s+/g, " ")}\n`)
   return [
     request.method,
     // signed as it is on the wire, encoded once more; dot segments, which SigV4 resolves, are on no route here
     path.split("/").map(encode).join("/"),
-    query.split("&").toSorted().join("&"),
+    canonicalQuery(query),
     headers.join(""),
     auth.signedHeaders.join(";"),
-    request.header("x-amz-content-sha256") ?? ""
+    payload
   ].join("\n")
 }
+
+/** A request target in its two parts. The query is empty where there is none, and after a bare `?`. */
+export const targetOf = (target: string): { readonly path: string; readonly query: string } => {
+  const mark = target.indexOf("?")
+  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
+}
+
+/** Each parameter as `name=value`, encoded anew, by name and then by value. An empty query has none. */
+const canonicalQuery = (query: string): string =>
+  query.split("&").filter((parameter) => parameter !== "").map((parameter) => {
+    const mark = parameter.indexOf("=")
+    const [name, value] = mark < 0 ? [parameter, ""] : [parameter.slice(0, mark), parameter.slice(mark + 1)]
+    return { name: encodeAnew(name), value: encodeAnew(value) }
+  }).toSorted((one, other) => order(one.name, other.name) || order(one.value, other.value))
+    .map(({ name, value }) => `${name}=${value}`).join("&")
+
+/** By code unit; what is encoded is ASCII. */
+const order = (one: string, other: string): number => one < other ? -1 : one > other ? 1 : 0
+
+const encodeAnew = (text: string): string => encode(decode(text) ?? text)
 
 /** HTTP/2 carries the host in `:authority`; a client may sign it under either name. */
 const valueOf = (request: Request, name: string): string =>

@@ -52,7 +52,16 @@ export interface RequestOptions {
   readonly tampered?: Readonly<Record<string, string | undefined>>
   readonly query?: string
   readonly path?: string
+  /** Parameters of the request target, which are signed. */
+  readonly parameters?: Readonly<Record<string, string>>
+  /** The value of `x-amz-content-sha256`; `undefined` sends none, and signs the hash of an empty body, as Rust's SDK does. */
+  readonly payload?: string | undefined
+  /** Headers that are sent, and signed, besides. */
+  readonly headers?: Readonly<Record<string, string>>
 }
+
+/** What stands for the hash of a body that is signed by chunks (protocol 5.4). */
+export const streamingPayload = "STREAMING-AWS4-HMAC-SHA256-EVENTS"
 
 const signerOf = (options: RequestOptions): SignatureV4 =>
   new SignatureV4({
@@ -62,30 +71,35 @@ const signerOf = (options: RequestOptions): SignatureV4 =>
     },
     region: options.region ?? "us-east-1",
     service: "sagemaker",
-    sha256: Sha256
+    sha256: Sha256,
+    applyChecksum: false
   })
 
 /** The headers of a request, signed by the SDK's signer; by default those of the vectors of protocol 5.4. */
 export const signedHeaders = async (options: RequestOptions = {}): Promise<Record<string, string>> => {
   const host = options.host ?? "runtime.sagemaker.us-east-1.amazonaws.com:8443"
   const path = options.path ?? "/endpoints/my-flux/invocations-bidirectional-stream"
+  const payload = "payload" in options ? options.payload : streamingPayload
+  const query = Object.entries(options.parameters ?? {}).map((pair) => pair.map(encodeURIComponent).join("=")).join("&")
   const signed = await signerOf(options).sign(
     new HttpRequest({
       method: "POST",
       hostname: host,
       path,
+      query: { ...options.parameters },
       headers: {
         [options.hostName ?? "host"]: host,
         "content-type": "application/vnd.amazon.eventstream",
-        "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+        ...(payload === undefined ? {} : { "x-amz-content-sha256": payload }),
         "x-amzn-sagemaker-model-invocation-path": "v2/listen",
         "x-amzn-sagemaker-model-query-string":
-          options.query ?? "model=flux-general-en&encoding=linear16&sample_rate=16000"
+          options.query ?? "model=flux-general-en&encoding=linear16&sample_rate=16000",
+        ...options.headers
       }
     }),
     { signingDate: dateOf(options.millis ?? vectorMillis) }
   )
-  const headers: Record<string, string> = { ":method": "POST", ":path": path, ":authority": host, ...signed.headers }
+  const headers: Record<string, string> = { ":method": "POST", ":path": query === "" ? path : `${path}?${query}`, ":authority": host, ...signed.headers }
   for (const [name, value] of Object.entries(options.tampered ?? {})) {
     if (value === undefined) delete headers[name]
     else headers[name] = value
