@@ -20,7 +20,7 @@ import { credentials } from "./support/rawClient.ts"
 const failureAt = (
   endpointUrl: string,
   options: Partial<SageMakerTransport.Options> = {},
-  settings: FluxSettings.SettingsPatch = {}
+  bounds: FluxSettings.SettingsPatch
 ): Effect.Effect<FluxError.FluxError, unknown> =>
   Stream.never.pipe(
     Transcriber.transcribe({ retry: once }),
@@ -28,7 +28,7 @@ const failureAt = (
     Effect.flip,
     Effect.provide(Transcriber.layer.pipe(
       Layer.provide(SageMakerTransport.layer({ endpointName: "my-flux", region: "us-east-2", endpointUrl, credentials, ...options })),
-      Layer.provide(FluxSettings.layer({ openTimeout: "300 millis", connectedTimeout: "300 millis", ...settings }))
+      Layer.provide(FluxSettings.layer(bounds))
     ))
   )
 /** A server that answers every request so. */
@@ -115,6 +115,20 @@ const cases: ReadonlyArray<Case> = [
     says: [/no such endpoint in this account and region/, /region it is deployed in/]
   },
   {
+    what: "a name that the simulator is told of as missing",
+    at: simulating({ fault: "not-found-400" }),
+    reason: "InvalidRequest",
+    stage: "open",
+    says: [/400, ValidationError/, /Endpoint my-flux of account 000000000000 not found/, /check the endpoint name, the region it is deployed in/]
+  },
+  {
+    what: "500 of the service itself",
+    at: simulating({ fault: "error-500", as: "typed" }),
+    reason: "ServiceUnavailable",
+    stage: "open",
+    says: [/SageMaker failed \(500\): The request processing has failed/, /Try again/]
+  },
+  {
     what: "a clock that is behind",
     at: answering(403, "InvalidSignatureException", {
       message: "Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z (20260102T040905Z - 5 min.)"
@@ -170,7 +184,9 @@ describe("a call that cannot begin", () => {
   for (const { at, notSays, options, reason, says, stage, what } of cases) {
     it.live(what, () =>
       Effect.gen(function*() {
-        const error = yield* failureAt(yield* at, options)
+        // only who waits for a bound to pass wants a short one
+        const bound = reason === "ConnectTimeout" ? "300 millis" : "10 seconds"
+        const error = yield* failureAt(yield* at, options, { openTimeout: bound, connectedTimeout: bound })
         assert.deepStrictEqual([error.reason._tag, error.stage], [reason, stage])
         for (const part of says) assert.match(error.message, part)
         if (notSays !== undefined) assert.notMatch(error.message, notSays)

@@ -87,5 +87,9 @@ const faultsLegend = [
   "at=      seconds of audio, close (CloseStream has come; its answer is lost) or end (after that answer)",
   "turn=    index of a turn, from 0, once it has begun; after= so many seconds later",
   "session= only that session, from 0; chance= 0 to 1, drawn from --seed. Every fault takes both.",
-  "delay=   milliseconds"
+  "delay=   milliseconds",
+  "as=      exception (default) or event: AWS's SDKs throw an exception; an event they hand on as one more member of",
+  "         the response stream, which a client that looks for PayloadPart alone passes over.",
+  "         error-500: html (default) or typed; lifetime: model-stream-error (default), end or reset;",
+  "         max-streams: reject-424 (default) or flux-error"
 ]

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { isName, nameRule } from "../simulator/endpointName.ts"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import * as inputs from "./inputs.ts"
@@ -23,6 +24,10 @@ const config = {
   host: Flag.String("host").pipe(
     Flag.withDescription("Address to listen on (default 127.0.0.1)"),
     Flag.withDefault("127.0.0.1")
+  ),
+  endpointNames: flags.repeatable(Flag.String("endpoint-name")).pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Endpoint that there is; may be repeated. Another is refused as not found (default: every name is served)")
   ),
   simulation: simulation.flags,
   capabilities: flags.capabilities,
@@ -66,6 +71,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
   const profile = collect(yield* flags.profile(input.capabilities))
   const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
   add(...(yield* outputs.check({ ledger: input.simulation.ledger })))
+  const endpointNames = collect(parseNames(input.endpointNames))
   const credentials = collect(parseCredentials(input.verifyCredentials))
   const tls = collect(yield* certificate(input))
   if (all.length > 0 || simulated === undefined) return yield* new CannotStart({ faults: all })
@@ -77,13 +83,14 @@ const run = Effect.fnUntraced(function*(input: Input) {
       ...simulated.behaviour,
       host: input.host,
       port: input.port,
+      endpointNames,
       tls,
       onRecord,
       verifyCredentials: credentials
     }).pipe(Effect.catchTag("CertificateFailed", ({ problem }) => Effect.fail(new CannotStart({ faults: [`tls: ${problem}`] }))))
     const caFile = server.certificate === undefined ? undefined : yield* certificateFile(server.certificate)
     yield* say(`simulating the endpoint at ${server.url}; it does not recognise speech, ${simulated.from}`)
-    yield* say(`try: ${tryOut(server.url, credentials, caFile)}`)
+    yield* say(`try: ${tryOut(server.url, endpointNames?.[0] ?? "simulator", credentials, caFile)}`)
     yield* asked
   }))
 })
@@ -107,6 +114,14 @@ const certificateFile = Effect.fnUntraced(function*(pem: string) {
   return path
 }, Effect.mapError((error) => new CannotStart({ faults: [`tls: no file for the certificate: ${error.message}`] })))
 
+/** A name that breaks SageMaker's pattern could never be found. */
+const parseNames = (given: ReadonlyArray<string> | undefined): flags.Checked<ReadonlyArray<string> | undefined> => {
+  const wrong = (given ?? []).filter((name) => !isName(name))
+  return wrong.length === 0
+    ? Result.succeed(given)
+    : Result.fail(wrong.map((name) => `endpointName: ${JSON.stringify(name)} ${nameRule}`))
+}
+
 interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: Redacted.Redacted
@@ -122,13 +137,18 @@ const parseCredentials = (given: Redacted.Redacted | undefined): flags.Checked<C
 }
 
 /** A line for the shell. Without verification any credentials will do. */
-const tryOut = (url: string, credentials: Credentials | undefined, caFile: string | undefined): string =>
+const tryOut = (
+  url: string,
+  endpointName: string,
+  credentials: Credentials | undefined,
+  caFile: string | undefined
+): string =>
   [
     `AWS_ACCESS_KEY_ID=${credentials?.accessKeyId ?? "any"}`,
     `AWS_SECRET_ACCESS_KEY=${credentials === undefined ? "any" : "..."}`,
     "flux-stt transcribe",
     `--endpoint-url ${url}`,
-    "--endpoint-name simulator --region us-east-1",
+    `--endpoint-name ${endpointName} --region us-east-1`,
     ...(caFile === undefined ? [] : [`--ca-file ${caFile}`]),
     JSON.stringify(source.sample)
   ].join(" ")

@@ -16,12 +16,13 @@ const descriptions = {
   "accept-and-hang": "the TCP connection is taken, then nothing is said, not even HTTP/2 or TLS",
   "no-headers": "the request is never answered",
   "late-headers": "the response headers come `delay` ms late",
+  "not-found-400": "HTTP 400 ValidationError: the account has no endpoint of this name in the region",
   "reject-424": "HTTP 424 ModelError: the container refused, or is overloaded",
   "deny-403": "HTTP 403 AccessDeniedException",
   "expired-token-403": "HTTP 403 ExpiredTokenException; `session=0` has a client refresh its credentials and go on",
   "throttle-400": "HTTP 400 ThrottlingException without a message",
   "throttle-429": "HTTP 429 ThrottlingException without a message",
-  "error-500": "HTTP 500 with an HTML page",
+  "error-500": "HTTP 500 with an HTML page, or with `as=typed` InternalServerError",
   "unavailable-503": "HTTP 503 ServiceUnavailableError",
   "no-connected": "200, then Flux never says a word",
   "late-connected": "Connected comes `delay` ms late; what arrives before is answered after it",
@@ -107,7 +108,8 @@ const oneMoment = Schema.makeFilter(({ after, at, turn }: When) =>
 /** How the end of a stream is spelt (protocol 5.5). */
 const as = {
   as: Schema.optionalKey(Schema.Literals(["exception", "event"]).annotate({
-    description: "Message type of the frame; both are in use. Default: exception."
+    description: "Message type of the frame. AWS's SDKs throw an exception; an event they hand on as one more member " +
+      "of the response stream, which a client that looks for PayloadPart alone passes over. Default: exception."
   }))
 }
 /** Time before it happens, ms on the Clock. */
@@ -125,12 +127,18 @@ export const Fault = Schema.Union([
   fault("accept-and-hang", {}),
   fault("no-headers", {}),
   fault("late-headers", late),
+  fault("not-found-400", delay),
   fault("reject-424", delay),
   fault("deny-403", delay),
   fault("expired-token-403", delay),
   fault("throttle-400", delay),
   fault("throttle-429", delay),
-  fault("error-500", delay),
+  fault("error-500", {
+    ...delay,
+    as: Schema.optionalKey(Schema.Literals(["html", "typed"]).annotate({
+      description: "html: the front end's page, without a type; typed: InternalServerError as JSON. Default: html."
+    }))
+  }),
   fault("unavailable-503", delay),
   // between the headers and Connected
   fault("no-connected", {}),

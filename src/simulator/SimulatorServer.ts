@@ -1,7 +1,6 @@
 /**
  * The SageMaker endpoint simulator as a server on this machine: HTTP/2, with TLS or without (h2c), speaking the wire
- * of `InvokeEndpointWithBidirectionalStream` (protocol 5) with a simulated endpoint behind it. Any endpoint name is
- * served. It hears when someone speaks and takes what is said from a script; it recognises no speech.
+ * of `InvokeEndpointWithBidirectionalStream` (protocol 5) with a simulated endpoint behind it. It hears when someone speaks and takes what is said from a script; it recognises no speech.
  *
  * @example
  * const program = Effect.gen(function*() {
@@ -32,6 +31,11 @@ export interface Options extends Endpoint.Behaviour {
   readonly host?: string | undefined
   /** Port to listen on; default 0, any free one. */
   readonly port?: number | undefined
+  /**
+   * The names under which the endpoint is found; a request for another one is refused with 400 `ValidationError`, as
+   * SageMaker refuses it. Default: every name.
+   */
+  readonly endpointNames?: ReadonlyArray<string> | undefined
   /**
    * TLS with a certificate made at start (`true`) or with this one, as PEM texts; default: without TLS. To make one,
    * the package `selfsigned` must be installed.
@@ -80,7 +84,7 @@ export class SimulatorServer extends Context.Service<SimulatorServer, {
 export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<SimulatorServer["Service"], ListenFailed | certificate.CertificateFailed, Scope.Scope> {
-  const { host = "127.0.0.1", onRecord, port = 0, tls = false, verifyCredentials } = options
+  const { endpointNames, host = "127.0.0.1", onRecord, port = 0, tls = false, verifyCredentials } = options
   const context = yield* Effect.context<never>()
   const clock = yield* Clock.Clock
   const log = Effect.runSyncWith(context)
@@ -96,9 +100,12 @@ export const make = Effect.fnUntraced(function*(
   const server = front.make({
     endpoint,
     secure,
-    credentials: verifyCredentials && {
-      accessKeyId: verifyCredentials.accessKeyId,
-      secretAccessKey: Redacted.value(verifyCredentials.secretAccessKey)
+    rules: {
+      credentials: verifyCredentials && {
+        accessKeyId: verifyCredentials.accessKeyId,
+        secretAccessKey: Redacted.value(verifyCredentials.secretAccessKey)
+      },
+      endpointNames: endpointNames && new Set(endpointNames)
     },
     now: () => clock.currentTimeMillisUnsafe(),
     after: (millis, run) => {

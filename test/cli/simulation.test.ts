@@ -117,6 +117,23 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     assert.deepStrictEqual(json(readFileSync(ledger, "utf8")).map(({ ending }) => ending), ["refused", "flux-closed"])
   })
 
+  it("simulate serves the endpoints that there are, and tries the first of them", async () => {
+    const server = start(["simulate", "--port", "0", "--endpoint-name", "one", "--endpoint-name", "two"])
+    const [, line = ""] = await server.until(/try: (.*)\n/)
+    assert.include(line, " --endpoint-name one ")
+    const [url = ""] = /http:\S+/.exec(line) ?? []
+    const env = { AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" }
+    const call = (name: string) =>
+      run(["transcribe", file("silence.raw", new Uint8Array(16_000)), "--raw", "--endpoint-name", name, "--region", "us-east-1", "--endpoint-url", url], { env })
+    for (const name of ["one", "two"]) assert.strictEqual((await call(name)).status, 0)
+    const { status, stderr } = await call("three")
+    assert.strictEqual(status, 1)
+    assert.match(stderr, /Endpoint three of account 000000000000 not found/)
+    assert.match(stderr, /check the endpoint name, the region/)
+    server.child.kill("SIGINT")
+    assert.strictEqual(await server.status, 0)
+  })
+
   it("a call that hangs and is interrupted keeps the words heard so far", async () => {
     const running = start([...simulate.slice(0, 2), "--json", "--fault", "stay-open", "--min-confidence", "0.99"])
     await running.until(/"transcript":"Hello, I would"/)
@@ -138,6 +155,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     const menu = await run(["faults"])
     assert.strictEqual(menu.status, 0)
     for (const name of Fault.names) assert.match(menu.stdout, new RegExp(`^${name}  `, "m"))
+    assert.match(menu.stdout, /^as= .*AWS's SDKs throw an exception; an event they hand on .*\n.*PayloadPart alone passes over/m)
     for (const of of ["event", "script", "ledger", "capture"]) {
       const { status, stdout } = await run(["schema", of])
       assert.strictEqual(status, 0)
@@ -154,6 +172,10 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       ]],
       ["in a script that is no JSON", () => [...simulate, "--script", file("worse.json", "{\n  \"turns\": [}")], [/worse\.json: .*line 2.*column 13/]],
       ["in faults, all of them", () => ["simulate", "--fault", "mutee", "--fault", "mute,turn=x"], [/fault: there is no fault "mutee"; known are accept-and-hang, /, /fault: mute: turn must be /]],
+      ["in names of endpoints", () => ["simulate", "--port", "0", "--endpoint-name", "good", "--endpoint-name", "my_flux", "--endpoint-name", ""], [
+        /endpointName: "my_flux" must be letters and digits with hyphens between them, at most 63/,
+        /endpointName: "" must be/
+      ]],
       ["in a capture", () => [...simulate, "--replay", file("bad.ndjson", "{}\n")], [/replay: .*bad\.ndjson: line 1: this is no capture/]],
       ["a capture that is not there", () => ["simulate", "--replay", "nowhere"], [/replay: nowhere cannot be read/]],
       ["a replay and a script", () => ["simulate", "--replay", "nowhere", "--script", "words"], [/script: --replay says it all/]],

@@ -15,6 +15,7 @@ describe("Fault", () => {
       ["reject-424,chance=0.3", { fault: "reject-424", chance: 0.3 }],
       ["model-stream-error,at=close,as=event", { fault: "model-stream-error", at: "close", as: "event" }],
       ["omit,event=EndOfTurn,turn=0", { fault: "omit", event: "EndOfTurn", turn: 0 }],
+      ["error-500,as=typed,delay=20", { fault: "error-500", as: "typed", delay: 20 }],
       // a code is a number in HTTP/2 and a text everywhere else
       ["error-frame,code=500", { fault: "error-frame", code: "500" }],
       ["flux-error,description=a=b", { fault: "flux-error", description: "a=b" }],
@@ -51,6 +52,8 @@ describe("Fault", () => {
       ["end,chance=1.5", [/chance must be/]],
       ["end,session=-1", [/session must be/]],
       ["throttle,as=event", [/no key "as"/]],
+      ["error-500,as=event", [/^error-500: as must be "html" \| "typed"$/]],
+      ["not-found-400,as=typed", [/no key "as"/]],
       ["model-stream-error,as=error", [/as must be "exception" \| "event"/]],
       ["late-headers", [/^late-headers: delay is missing$/]],
       ["say", [/^say: text is missing$/]],

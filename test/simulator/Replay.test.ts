@@ -391,6 +391,7 @@ const faults: ReadonlyArray<readonly [flag: string, tag: FluxError.Reason["_tag"
   ["accept-and-hang", "ConnectTimeout"],
   ["no-headers", "ConnectTimeout"],
   ["late-headers,delay=3000", undefined],
+  ["not-found-400", "InvalidRequest"],
   ["reject-424,delay=400", "Rejected"],
   ["deny-403", "Unauthorized"],
   ["expired-token-403", "Unauthorized"],

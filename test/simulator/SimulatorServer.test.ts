@@ -206,8 +206,14 @@ describe("SimulatorServer", () => {
     ["half an authorization", 403, "IncompleteSignatureException", "Authorization", { authorization: "AWS4-HMAC-SHA256 x" }],
     ["another method", 400, "UnknownOperationException", "route", { ":method": "GET" }],
     ["another path", 400, "UnknownOperationException", "route", { ":path": "/endpoints/my-flux/invocations" }],
-    ["a query", 400, "UnknownOperationException", "route", {
-      ":path": "/endpoints/my-flux/invocations-bidirectional-stream?a=b"
+    ["the path within a query", 400, "UnknownOperationException", "route", {
+      ":path": "/?/endpoints/my-flux/invocations-bidirectional-stream"
+    }],
+    ["an endpoint name that is no UTF-8", 400, "InputValidationError", "EndpointName", {
+      ":path": "/endpoints/my%ffflux/invocations-bidirectional-stream"
+    }],
+    ["an endpoint name with a slash in it", 400, "InputValidationError", "EndpointName", {
+      ":path": "/endpoints/my%2Fflux/invocations-bidirectional-stream"
     }],
     ["a bad endpoint name", 400, "InputValidationError", "EndpointName", {
       ":path": "/endpoints/-flux/invocations-bidirectional-stream"

@@ -369,14 +369,17 @@ describe("a fault on the wire, in place of an answer", () => {
   })
 
   it.effect.each<readonly [fault: Fault, status: number, errorType: string | undefined, body: RegExp]>([
-    [{ fault: "reject-424" }, 424, "ModelError", /Failed to establish WebSocket connection/],
+    [{ fault: "not-found-400" }, 400, "ValidationError", /^\{"Message":"Endpoint my-flux of account 000000000000 not found\."\}$/],
+    [{ fault: "reject-424" }, 424, "ModelError", /Failed to establish WebSocket connection.*"ErrorCode":"INTERNAL_FAILURE_FROM_MODEL"/],
     [{ fault: "deny-403" }, 403, "AccessDeniedException", /InvokeEndpointWithBidirectionalStream/],
     [{ fault: "expired-token-403" }, 403, "ExpiredTokenException", /^\{"message":"The security token included in the request is expired"\}$/],
     [{ fault: "throttle-400" }, 400, "ThrottlingException", /^\{"message":null\}$/],
     [{ fault: "throttle-429" }, 429, "ThrottlingException", /^\{"message":null\}$/],
     [{ fault: "error-500" }, 500, undefined, /^<html>/],
-    [{ fault: "unavailable-503", delay: 500 }, 503, "ServiceUnavailableError", /./],
-    [{ fault: "max-streams", streams: 0 }, 424, "ModelError", /Failed to establish WebSocket connection/]
+    [{ fault: "error-500", as: "html" }, 500, undefined, /^<html>/],
+    [{ fault: "error-500", as: "typed", delay: 500 }, 500, "InternalServerError", /^\{"Message":"[^"]+","ErrorCode":"[A-Z_]+"\}$/],
+    [{ fault: "unavailable-503", delay: 500 }, 503, "ServiceUnavailableError", /^\{"Message":"[^"]+","ErrorCode":"[A-Z_]+"\}$/],
+    [{ fault: "max-streams", streams: 0 }, 424, "ModelError", /Failed to establish WebSocket connection.*"ErrorCode":"INTERNAL_FAILURE_FROM_MODEL"/]
   ])("%j", ([fault, status, errorType, body]) =>
     Effect.gen(function*() {
       const server = yield* simulator([fault])

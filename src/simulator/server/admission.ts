@@ -4,8 +4,10 @@
  * the endpoint's.
  */
 import * as Result from "effect/Result"
+import { decode } from "../../internal/percent.ts"
 import * as requestSignature from "../../internal/requestSignature.ts"
 import type { Request } from "../Endpoint.ts"
+import { isName } from "../endpointName.ts"
 import type { Chain } from "./inbound.ts"
 import * as refusals from "../session/refusals.ts"
 import type { Refusal } from "../wire.ts"
@@ -23,17 +25,22 @@ export interface Denied {
   readonly refusal: Refusal
 }
 
-/**
- * Judges a request by its headers, in AWS's order: route, authorization, input, container. Where credentials are
- * given, signatures are checked in full; otherwise only that they look like signatures.
- */
+/** What a request is judged by. */
+export interface Rules {
+  /** Whose signatures are checked in full; without them a signature only has to look like one. */
+  readonly credentials: requestSignature.Credentials | undefined
+  /** The endpoints that exist; default: any that is asked for. */
+  readonly endpointNames: ReadonlySet<string> | undefined
+}
+
+/** Judges a request by its headers, in AWS's order: route, authorization, input, endpoint, container. */
 export const judge = (
   request: requestSignature.Request,
-  credentials: requestSignature.Credentials | undefined,
+  { credentials, endpointNames }: Rules,
   nowMillis: number
 ): Result.Result<Admitted, Denied> => {
   const query = request.header(queryHeader) ?? ""
-  const endpointName = route.exec(request.path)?.[1]
+  const endpointName = endpointNameOf(request.path)
   const deny = (refusal: Refusal, region?: string): Result.Result<never, Denied> =>
     Result.fail({
       request: {
@@ -51,6 +58,7 @@ export const judge = (
   if (problem !== undefined) return deny(forbidden(problem), region)
   const wrong = inputProblem(request, endpointName)
   if (wrong !== undefined) return deny(refusals.invalidInput(wrong), region)
+  if (endpointNames?.has(endpointName) === false) return deny(refusals.notFound(endpointName), region)
   if (request.header(pathHeader) !== "v2/listen") {
     return deny(refusals.unreachable(endpointName, region, "the container has no such path: expected v2/listen"), region)
   }
@@ -66,20 +74,32 @@ const pathHeader = "x-amzn-sagemaker-model-invocation-path"
 const queryHeader = "x-amzn-sagemaker-model-query-string"
 const variantHeader = "x-amzn-sagemaker-target-variant"
 
-const route = /^\/endpoints\/([^/?]+)\/invocations-bidirectional-stream$/
-const namePattern = /^[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
-const pathPattern = /^[A-Za-z0-9\-._]+(?:\/[A-Za-z0-9\-._]+)*$/
-const isName = (text: string): boolean => text.length <= 63 && namePattern.test(text)
+const route = /^\/endpoints\/([^/]+)\/invocations-bidirectional-stream$/
 
-/** What breaks the patterns of protocol 1.3 other than the query's, and the two headers that say how the body is signed. */
+/**
+ * The endpoint that a request target names, `undefined` on another route. A query is no part of the route: the operation
+ * has no parameters, so AWS reads none of it, and every client of AWS for Python sends an empty one.
+ */
+const endpointNameOf = (target: string): string | undefined => {
+  const label = route.exec(requestSignature.targetOf(target).path)?.[1]
+  return label === undefined ? undefined : decode(label) ?? label
+}
+
+const pathPattern = /^[A-Za-z0-9\-._]+(?:\/[A-Za-z0-9\-._]+)*$/
+
+/** How a body may be declared that is signed by chunks, besides not at all. */
+const payloads: ReadonlySet<string> = new Set([requestSignature.streamingPayload, requestSignature.emptyPayload])
+
+/** What breaks the patterns of protocol 1.3 other than the query's, or what a header says of the body that it is not. */
 const inputProblem = (request: requestSignature.Request, endpointName: string): string | undefined => {
   const path = request.header(pathHeader)
   const variant = request.header(variantHeader)
   if (request.header("content-type") !== "application/vnd.amazon.eventstream") {
     return "content-type must be application/vnd.amazon.eventstream"
   }
-  if (request.header("x-amz-content-sha256") !== "STREAMING-AWS4-HMAC-SHA256-EVENTS") {
-    return "x-amz-content-sha256 must be STREAMING-AWS4-HMAC-SHA256-EVENTS"
+  const payload = request.header(requestSignature.payloadHeader)
+  if (payload !== undefined && !payloads.has(payload)) {
+    return `${requestSignature.payloadHeader} must be ${requestSignature.streamingPayload}, the hash of nothing, or absent`
   }
   if (!isName(endpointName)) return "EndpointName does not match its pattern"
   if (variant !== undefined && !isName(variant)) return "TargetVariant does not match its pattern"

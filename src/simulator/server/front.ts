@@ -9,7 +9,6 @@ import { type Duplex, duplexPair, pipeline } from "node:stream"
 import * as tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Credentials } from "../../internal/requestSignature.ts"
 import * as admission from "./admission.ts"
 import type { Certificate } from "./certificate.ts"
 import type { Endpoint } from "../Endpoint.ts"
@@ -20,8 +19,8 @@ export interface Options {
   readonly endpoint: Endpoint
   /** With TLS where given. */
   readonly secure: Certificate | undefined
-  /** Whose signatures are taken; without it any. */
-  readonly credentials: Credentials | undefined
+  /** Who is let in. */
+  readonly rules: admission.Rules
   /** The Clock, in ms. */
   readonly now: () => number
   /** Runs something later, on the Clock; gives what calls it off. */
@@ -66,7 +65,7 @@ interface Connection {
 }
 
 /** Makes the server. */
-export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: Options): Front => {
+export const make = ({ after, endpoint, now, onRubbish, rules, secure }: Options): Front => {
   const server = http2.createServer(limits)
   const secureContext = secure && tls.createSecureContext({ cert: secure.cert, key: secure.key })
   const sockets = new Set<net.Socket>()
@@ -124,7 +123,7 @@ export const make = ({ after, credentials, endpoint, now, onRubbish, secure }: O
       })
       timers.add(stop)
     }
-    const judged = admission.judge(requestOf(headers), credentials, now())
+    const judged = admission.judge(requestOf(headers), rules, now())
     if (Result.isFailure(judged)) {
       const { refusal, request } = judged.failure
       exchange.make(stream, { requestId, chain: undefined, after: later, drop }).wire.refuse(refusal)

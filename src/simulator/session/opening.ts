@@ -23,6 +23,7 @@ export const read = (faults: ReadonlyArray<Fault>, endpointName: string, region:
       case "accept-and-hang":
       case "no-headers":
         return { answer: "none", by }
+      case "not-found-400":
       case "reject-424":
       case "deny-403":
       case "expired-token-403":
@@ -33,7 +34,7 @@ export const read = (faults: ReadonlyArray<Fault>, endpointName: string, region:
         return {
           answer: "refusal",
           by,
-          refusal: refusalOf[by.fault](endpointName, region),
+          refusal: refusalOf(by, endpointName, region),
           delay: late + (by.delay ?? 0)
         }
     }
@@ -41,12 +42,26 @@ export const read = (faults: ReadonlyArray<Fault>, endpointName: string, region:
   return { answer: "headers", delay: late }
 }
 
-const refusalOf = {
-  "reject-424": (endpointName: string, region: string) => refusals.unreachable(endpointName, region, "the container refused"),
-  "deny-403": refusals.accessDenied,
-  "expired-token-403": refusals.expiredToken,
-  "throttle-400": () => refusals.throttled(400),
-  "throttle-429": () => refusals.throttled(429),
-  "error-500": refusals.internalError,
-  "unavailable-503": refusals.unavailable
+/** A fault that answers the request with a status of its own. */
+type Refusing = Extract<Fault, { readonly fault: `${string}-${400 | 403 | 424 | 429 | 500 | 503}` }>
+
+const refusalOf = (by: Refusing, endpointName: string, region: string): Refusal => {
+  switch (by.fault) {
+    case "not-found-400":
+      return refusals.notFound(endpointName)
+    case "reject-424":
+      return refusals.unreachable(endpointName, region, "the container refused")
+    case "deny-403":
+      return refusals.accessDenied(endpointName, region)
+    case "expired-token-403":
+      return refusals.expiredToken()
+    case "throttle-400":
+      return refusals.throttled(400)
+    case "throttle-429":
+      return refusals.throttled(429)
+    case "error-500":
+      return by.as === "typed" ? refusals.internalServerError() : refusals.internalErrorPage()
+    case "unavailable-503":
+      return refusals.unavailable()
+  }
 }

@@ -13,7 +13,7 @@ describe("front", () => {
       const server = front.make({
         endpoint: Endpoint.make({}),
         secure: undefined,
-        credentials: undefined,
+        rules: { credentials: undefined, endpointNames: undefined },
         now: () => 0,
         after: (millis) => {
           const timer = made++

@@ -366,6 +366,7 @@ describe("session", () => {
 
   describe("before the response headers", () => {
     const refusals: ReadonlyArray<readonly [fault: Fault["fault"] & `${string}-${400 | 403 | 424 | 429 | 500 | 503}`, call: string]> = [
+      ["not-found-400", "refuse 400 ValidationError"],
       ["reject-424", "refuse 424 ModelError"],
       ["deny-403", "refuse 403 AccessDeniedException"],
       ["expired-token-403", "refuse 403 ExpiredTokenException"],
