@@ -113,7 +113,9 @@ export const make = Effect.fnUntraced(function*(
       return () => fiber.interruptUnsafe()
     },
     onRubbish: (problem) =>
-      log(Effect.logDebug("Simulator: bad connection").pipe(Effect.annotateLogs({ problem })))
+      log(Effect.logDebug("Simulator: bad connection").pipe(Effect.annotateLogs({ problem }))),
+    onStranger: (problem) =>
+      log(Effect.logWarning("Simulator: bad connection").pipe(Effect.annotateLogs({ problem })))
   })
   const bound = yield* Effect.acquireRelease(
     Effect.mapError(server.listen(port, host), (cause) => new ListenFailed({ address: `${host}:${port}`, cause })),

@@ -531,6 +531,7 @@ describe("SimulatorServer", () => {
       const { certificate, port } = yield* SimulatorServer.SimulatorServer
       const plain = yield* Effect.promise(() => knock(port))
       plain.write(h2.preface)
+      assert.include(yield* logged("bad connection"), "speaks HTTP/2 without TLS")
       assert.include(yield* logged("bad connection"), "wrong version number")
       // a record that was tampered with, after a good handshake
       const tcp = yield* Effect.promise(() => knock(port))
@@ -544,20 +545,6 @@ describe("SimulatorServer", () => {
         })
       })
       assert.include(yield* logged("bad connection"), "bad record mac")
-    }).pipe(Effect.provide(simulator({ tls: true }))))
-
-  it.live("speaks no HTTP/1 over TLS either", () =>
-    Effect.gen(function*() {
-      const { certificate, port } = yield* SimulatorServer.SimulatorServer
-      const said = yield* Effect.callback<string>((resume) => {
-        const socket = tls.connect({ port, host: "127.0.0.1", ca: certificate }, () => socket.write("GET / HTTP/1.1\r\n\r\n"))
-        let text = ""
-        socket.on("data", (data) => (text += data.toString()))
-        socket.on("error", () => {})
-        socket.on("close", () => resume(Effect.succeed(text)))
-      })
-      assert.strictEqual(said, "")
-      yield* logged("does not offer HTTP/2")
     }).pipe(Effect.provide(simulator({ tls: true }))))
 
   it.live("tells a certificate that is not that of its key before it listens", () =>

@@ -110,7 +110,8 @@ export const connect = (port: number, ca?: string): Promise<Connection> =>
     const closed = Promise.withResolvers<void>()
     let held: Buffer = Buffer.alloc(0)
     const socket = ca === undefined
-      ? net.connect(port, "127.0.0.1")
+      // as clients of HTTP/2 do: the system would else hold small writes back until the server has acknowledged the last
+      ? net.connect({ port, host: "127.0.0.1", noDelay: true })
       : tls.connect({ port, host: "127.0.0.1", ca, ALPNProtocols: ["h2"] })
     const send = (...parts: ReadonlyArray<Uint8Array>): void => {
       if (!socket.destroyed && socket.writable) socket.write(Buffer.concat(parts))

@@ -1,17 +1,18 @@
 /**
  * The server and all that is open on it: the side of Node's callbacks. Sockets come in by a plain TCP server, so that
- * one can be taken and left alone, and are handed on to HTTP/2 or TLS.
+ * one can be taken and left alone, and by an entrance that hands on to HTTP/2 those that speak it.
  */
 import * as crypto from "node:crypto"
 import * as http2 from "node:http2"
 import * as net from "node:net"
-import { type Duplex, duplexPair, pipeline } from "node:stream"
+import type { Duplex } from "node:stream"
 import * as tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as admission from "./admission.ts"
 import type { Certificate } from "./certificate.ts"
 import type { Endpoint } from "../Endpoint.ts"
+import * as entrance from "./entrance.ts"
 import * as exchange from "./exchange.ts"
 
 /** What the server is made of. */
@@ -27,6 +28,8 @@ export interface Options {
   readonly after: (millis: number, run: () => void) => () => void
   /** Told of what is no HTTP/2. */
   readonly onRubbish: (problem: string) => void
+  /** Told of a client that speaks another protocol. */
+  readonly onStranger: (problem: string) => void
 }
 
 /** A server that is yet to listen. */
@@ -65,9 +68,13 @@ interface Connection {
 }
 
 /** Makes the server. */
-export const make = ({ after, endpoint, now, onRubbish, rules, secure }: Options): Front => {
+export const make = ({ after, endpoint, now, onRubbish, onStranger, rules, secure }: Options): Front => {
   const server = http2.createServer(limits)
-  const secureContext = secure && tls.createSecureContext({ cert: secure.cert, key: secure.key })
+  const enter = entrance.make({
+    secureContext: secure && tls.createSecureContext({ cert: secure.cert, key: secure.key }),
+    onRubbish,
+    onStranger
+  })
   const sockets = new Set<net.Socket>()
   const streams = new Set<http2.ServerHttp2Stream>()
   const connections = new WeakMap<http2.Http2Session, Connection>()
@@ -156,15 +163,6 @@ export const make = ({ after, endpoint, now, onRubbish, rules, secure }: Options
   server.on("sessionError", rubbish)
   server.on("error", rubbish)
 
-  const serveTls = (socket: net.Socket, connection: Connection): void => {
-    const plain = new tls.TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ["h2"] })
-    plain.on("error", rubbish)
-    plain.once("secure", () => {
-      if (plain.alpnProtocol === "h2") return serve(relay(plain), connection)
-      onRubbish("the client does not offer HTTP/2")
-      socket.destroy()
-    })
-  }
   const doorway = net.createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket))
@@ -175,8 +173,7 @@ export const make = ({ after, endpoint, now, onRubbish, rules, secure }: Options
       return
     }
     const connection = makeConnection(socket)
-    if (secure === undefined) serve(socket, connection)
-    else serveTls(socket, connection)
+    enter(socket, (carrier) => serve(carrier, connection))
   })
 
   return {
@@ -206,17 +203,6 @@ export const make = ({ after, endpoint, now, onRubbish, rules, secure }: Options
 }
 
 const ignore = (): void => {}
-
-/**
- * The plain bytes of TLS as a stream of their own. On TLS's socket itself HTTP/2 may not see a client go: where a
- * write of control frames fails unheard, all that come after wait for ever, and nothing is read meanwhile.
- */
-const relay = (plain: tls.TLSSocket): Duplex => {
-  const [inside, outside] = duplexPair()
-  pipeline(plain, inside, plain, () => outside.destroy())
-  outside.on("close", () => plain.destroy())
-  return outside
-}
 
 const requestOf = (headers: http2.IncomingHttpHeaders) => ({
   method: headers[":method"] ?? "",

@@ -21,7 +21,8 @@ describe("front", () => {
           assert.isAbove(millis, 0)
           return () => timers.delete(timer)
         },
-        onRubbish: () => {}
+        onRubbish: () => {},
+        onStranger: () => {}
       })
       const port = yield* Effect.acquireRelease(server.listen(0, "127.0.0.1"), () => server.close)
       const client = yield* Effect.promise(() => h2.connect(port))
