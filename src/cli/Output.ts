@@ -88,8 +88,8 @@ const faultsLegend = [
   "turn=    index of a turn, from 0, once it has begun; after= so many seconds later",
   "session= only that session, from 0; chance= 0 to 1, drawn from --seed. Every fault takes both.",
   "delay=   milliseconds",
-  "as=      exception (default) or event: AWS's SDKs throw an exception; an event they hand on as one more member of",
-  "         the response stream, which a client that looks for PayloadPart alone passes over.",
+  "as=      exception (default) or event: AWS's SDKs throw an exception. An event is a member of the response stream:",
+  "         Python's throws it, too, others hand it on, and a client that looks for PayloadPart alone passes over it.",
   "         error-500: html (default) or typed; lifetime: model-stream-error (default), end or reset;",
   "         max-streams: reject-424 (default) or flux-error"
 ]

@@ -40,7 +40,7 @@ export interface Request {
   readonly query: string
   /** SageMaker's id of it. */
   readonly requestId: string
-  /** Flux's id of the session: a UUID. */
+  /** Flux's id of the session: a UUID, of version 7 where it comes from Flux. */
   readonly fluxRequestId: string
   readonly endpointName: string
   readonly region: string

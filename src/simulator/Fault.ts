@@ -108,8 +108,8 @@ const oneMoment = Schema.makeFilter(({ after, at, turn }: When) =>
 /** How the end of a stream is spelt (protocol 5.5). */
 const as = {
   as: Schema.optionalKey(Schema.Literals(["exception", "event"]).annotate({
-    description: "Message type of the frame. AWS's SDKs throw an exception; an event they hand on as one more member " +
-      "of the response stream, which a client that looks for PayloadPart alone passes over. Default: exception."
+    description: "Message type of the frame. AWS's SDKs throw an exception. An event is a member of the response stream: " +
+      "Python's throws it, too, others hand it on, and a client that looks for PayloadPart alone passes over it. Default: exception."
   }))
 }
 /** Time before it happens, ms on the Clock. */

@@ -155,7 +155,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
     const menu = await run(["faults"])
     assert.strictEqual(menu.status, 0)
     for (const name of Fault.names) assert.match(menu.stdout, new RegExp(`^${name}  `, "m"))
-    assert.match(menu.stdout, /^as= .*AWS's SDKs throw an exception; an event they hand on .*\n.*PayloadPart alone passes over/m)
+    assert.match(menu.stdout, /^as= .*AWS's SDKs throw an exception\. An event is a member of the response stream:\n.*PayloadPart alone passes over it/m)
     for (const of of ["event", "script", "ledger", "capture"]) {
       const { status, stdout } = await run(["schema", of])
       assert.strictEqual(status, 0)

@@ -76,13 +76,18 @@ const meet = (carrier: Duplex, then: (spoken: greeting.Greeting) => void): void 
 const agree = ({ protocols }: { readonly protocols: ReadonlyArray<string> }): string | undefined =>
   ["h2", "http/1.1"].find((protocol) => protocols.includes(protocol))
 
-/** For a client of HTTP/1. One of TLS that gets it in place of a handshake says "wrong version number", as people know it. */
+/**
+ * For a client of HTTP/1, in the form of AWS's errors, so that an SDK shows it. A client of TLS that gets it in place of
+ * a handshake says "wrong version number", the words that people know.
+ */
 const http1Answer = (isSecure: boolean): string => {
   const way = isSecure ? "over TLS, where ALPN has to agree on h2" : "without TLS, with prior knowledge: it takes no upgrade from HTTP/1.1"
-  const body = `This is a simulator of a SageMaker endpoint, flux-stt simulate. It speaks HTTP/2 only, ${way}.\n`
+  const message = `This is a simulator of a SageMaker endpoint, flux-stt simulate. It speaks HTTP/2 only, ${way}.`
+  const body = `${JSON.stringify({ message })}\n`
   return [
     "HTTP/1.1 505 HTTP Version Not Supported",
-    "Content-Type: text/plain; charset=utf-8",
+    "Content-Type: application/json",
+    "X-Amzn-ErrorType: HttpVersionNotSupported",
     `Content-Length: ${body.length}`,
     "Connection: close",
     "",

@@ -14,6 +14,7 @@ import type { Certificate } from "./certificate.ts"
 import type { Endpoint } from "../Endpoint.ts"
 import * as entrance from "./entrance.ts"
 import * as exchange from "./exchange.ts"
+import * as uuid from "./uuid.ts"
 
 /** What the server is made of. */
 export interface Options {
@@ -140,7 +141,7 @@ export const make = ({ after, endpoint, now, onRubbish, onStranger, rules, secur
     }
     const { chain, request } = judged.success
     const { play, wire } = exchange.make(stream, { requestId, chain, after: later, drop })
-    play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now, after: later }))
+    play(endpoint.open({ ...request, requestId, fluxRequestId: uuid.makeV7(now()) }, wire, { now, after: later }))
   }
 
   /** Begins HTTP/2; the session is made within. */

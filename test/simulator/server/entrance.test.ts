@@ -70,11 +70,11 @@ const warned = (server: Simulator, problem: RegExp) =>
   })
 
 const answer = /^HTTP\/1\.1 505 [^]*\r\nContent-Length: (\d+)\r\nConnection: close\r\n\r\n([^]*)$/
-/** The sentence of a whole answer. */
+/** The sentence of a whole answer, where AWS's SDKs look for it. */
 const sentence = (text: string): string => {
   const [, length, body = ""] = answer.exec(text) ?? assert.fail(text)
   assert.strictEqual(body.length, Number(length))
-  return body
+  return JSON.parse(body).message
 }
 
 describe("entrance", () => {
@@ -105,7 +105,7 @@ describe("entrance", () => {
             response.on("data", (data) => (text += data)).on("end", () => resume(Effect.succeed(text)))
           })
         })
-        assert.match(told, /^505 text\/plain; charset=utf-8 This is a simulator of a SageMaker endpoint.*\n$/)
+        assert.match(told, /^505 application\/json \{"message":"This is a simulator of a SageMaker endpoint.*"\}\n$/)
       }))
 
     it.live("TLS is told of in the log, and its client says what all say of a port without TLS", () =>
