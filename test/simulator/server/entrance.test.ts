@@ -32,13 +32,16 @@ const heard = (socket: net.Socket): Promise<string> =>
     socket.on("error", () => {})
     socket.on("close", () => resolve(text))
   })
-/** Says something to a port in pieces of so many bytes, each written for itself. */
+/** Lets what was written be read. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+/** Says something to a port in pieces of so many bytes, each of which is read for itself. */
 const say = async (port: number, said: Uint8Array, size = said.length): Promise<string> => {
   const socket = net.connect({ port, host: "127.0.0.1", noDelay: true })
   const text = heard(socket)
   await new Promise((resolve) => socket.once("connect", resolve).once("close", resolve))
   for (let at = 0; at < said.length && socket.writable; at += size) {
-    await new Promise((resolve) => socket.write(said.subarray(at, at + size), resolve))
+    socket.write(said.subarray(at, at + size))
+    if (size < said.length) await settled()
   }
   return text
 }
