@@ -1,6 +1,7 @@
 /**
  * The SageMaker endpoint simulator as a server on this machine: HTTP/2, with TLS or without (h2c), speaking the wire
- * of `InvokeEndpointWithBidirectionalStream` (protocol 5) with a simulated endpoint behind it. It hears when someone speaks and takes what is said from a script; it recognises no speech.
+ * of `InvokeEndpointWithBidirectionalStream` (protocol 5) with a simulated endpoint behind it. It hears when
+ * someone speaks and takes what is said from a script; it recognises no speech.
  *
  * @example
  * const program = Effect.gen(function*() {
