@@ -55,12 +55,15 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
-/** The credential chain gave nothing, or failed. */
+/** The credential chain gave nothing, failed, or gave keys that cannot be signed with. The message has what each provider said. */
 export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
-  cause: Schema.Defect()
+  cause: Schema.Defect(),
+  /** What to do about the provider that was meant to give some; absent where none was. */
+  todo: Schema.optional(Schema.String)
 }) {
-  readonly hint: string =
-    "Give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine"
+  get hint(): string {
+    return this.todo ?? "Give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine"
+  }
   override get message(): string {
     return `No usable AWS credentials: ${describe(this.cause)}`
   }

@@ -3,12 +3,20 @@
  * also refreshed where AWS says that they have expired, once for all who were told so.
  */
 import type { AwsCredentialIdentity } from "@smithy/types"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FluxError from "../FluxError.ts"
+import * as awsKeys from "../internal/awsKeys.ts"
+import { ChainError, type Trail } from "./chain.ts"
 import { bareError } from "./errors.ts"
+import { sourceOf } from "./sources.ts"
 
 /** Gives the credentials of now, as the SDK's clients do; a forced refresh passes over those that are kept. */
-export type Provider = (options?: { readonly forceRefresh?: boolean }) => Promise<AwsCredentialIdentity>
+export interface Provider {
+  (options?: { readonly forceRefresh?: boolean }): Promise<AwsCredentialIdentity>
+  /** What the SDK's default chain says; absent for a provider of the caller's own. */
+  readonly trail?: Trail | undefined
+}
 
 /** Credentials as they were had at one time. A refresh makes others of them, even where it gives the same keys. */
 export interface Held {
@@ -17,7 +25,7 @@ export interface Held {
 
 /** The credentials of one endpoint's sessions. */
 export interface Credentials {
-  /** Those of now. Fails with `CredentialsUnavailable`. */
+  /** Those of now. Fails with `CredentialsUnavailable`, also where the provider has said nothing for too long. */
   readonly take: Effect.Effect<Held, FluxError.FluxError>
   /** What was had after `held`, by a forced refresh if nothing was. May have the same keys. */
   readonly renew: (held: Held) => Effect.Effect<Held, FluxError.FluxError>
@@ -39,18 +47,31 @@ export const sameKeys = (one: Held, other: Held): boolean => {
 
 /** Credentials that cannot be used. */
 export const unusable = (cause: Error): FluxError.FluxError =>
-  FluxError.make(new FluxError.CredentialsUnavailable({ cause }), "open")
+  FluxError.make(new FluxError.CredentialsUnavailable({ cause, ...(cause instanceof ChainError ? { todo: cause.todo } : {}) }), "open")
+
+/**
+ * How long a provider may take, seconds: a chain asks services of the network. Less than a conversation waits for a
+ * session, so that it ends with the provider's name, and more than one attempt: whoever tries again waits on.
+ */
+const defaultPatience = 25
 
 /** Keeps a provider's credentials for as long as it would. Promises, as none of those who share one may end it. */
-export const make = (provider: Provider): Credentials => {
+export const make = (provider: Provider, patience = defaultPatience): Credentials => {
   let latest: Held | undefined
   let taking: Promise<Held> | undefined
   let renewing: Promise<Held> | undefined
+  /** When the one or the other began, ms. */
+  let since = 0
   const spent = new WeakSet<Held>()
+  const { trail } = provider
+  const secrets = (): ReadonlyArray<string> => latest === undefined ? [] : secretsOf(latest.identity)
 
   const ask: (options?: { readonly forceRefresh: true }) => Promise<Held> = async (options) => {
-    const identity = await provider(options)
-    if (identity.accessKeyId === "" || identity.secretAccessKey === "") throw new Error("the keys are empty")
+    const identity = await provider(options).catch(async (cause: unknown) => {
+      throw trail === undefined ? cause : await trail.explain(cause, secrets()).catch(() => cause)
+    })
+    const problem = problemOf(identity)
+    if (problem !== undefined) throw problem
     return { identity }
   }
 
@@ -75,11 +96,22 @@ export const make = (provider: Provider): Credentials => {
     }
   }
 
+  const late = Effect.suspend(() => {
+    const plain = new Error(`nothing came within ${patience} s`)
+    return trail === undefined ? Effect.succeed(plain) : Effect.orElseSucceed(Effect.tryPromise(() => trail.late(patience)), () => plain)
+  })
   const had = (promise: () => Promise<Held>): Effect.Effect<Held, FluxError.FluxError> =>
-    Effect.tryPromise({
-      try: promise,
-      catch: (cause) => unusable(bareError(cause, latest === undefined ? [] : secretsOf(latest.identity)))
-    })
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      if (taking === undefined && renewing === undefined) since = now
+      return yield* Effect.tryPromise({
+        try: promise,
+        catch: (cause) => unusable(cause instanceof ChainError ? cause : bareError(cause, secrets()))
+      }).pipe(Effect.timeoutOrElse({
+        duration: Math.max(0, since + patience * 1000 - now),
+        orElse: () => Effect.flatMap(late, (cause) => Effect.fail(unusable(cause)))
+      }))
+    }).pipe(Effect.ensuring(Effect.suspend(() => Effect.forEach(trail?.warnings() ?? [], (warning) => Effect.logWarning(warning)))))
 
   return {
     take: had(() => renewing ?? (taking ??= look())),
@@ -87,4 +119,16 @@ export const make = (provider: Provider): Credentials => {
     spend: (held) => void spent.add(held),
     isSpent: (held) => spent.has(held)
   }
+}
+
+/** Why keys cannot be signed with: which of them, from where, and never what they are. */
+const problemOf = (identity: AwsCredentialIdentity): ChainError | undefined => {
+  if (identity.accessKeyId === "" && identity.secretAccessKey === "") return new ChainError("the keys are empty", undefined)
+  const found = awsKeys.problemOf(identity)
+  if (found === undefined) return undefined
+  const { key, problem } = found
+  const source = sourceOf(identity)
+  const name = source?.keys?.[key]
+  const where = source === undefined ? "" : ` (${name === undefined ? "" : `${name}, `}from ${source.name})`
+  return new ChainError(`the ${awsKeys.names[key]} ${problem}${where}`, `Set ${name ?? "it"} to the key alone: no blanks, line ends or quotes around it`)
 }

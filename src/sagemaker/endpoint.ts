@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
+import * as Chain from "./chain.ts"
 import type { ConnectionMode } from "./connections.ts"
 import type { Provider } from "./credentials.ts"
 
@@ -147,8 +148,10 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
 
   const urlRegion = custom === undefined ? undefined : regionOf(custom)
   const wanted = options.region ?? urlRegion
+  const trail = options.credentials === undefined ? Chain.make() : undefined
   const client = new SageMakerRuntimeClient({
     ...rereading,
+    ...(trail === undefined ? {} : { logger: trail.logger }),
     ...(wanted === undefined ? {} : { region: wanted }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
     ...(options.useFips === undefined ? {} : { useFipsEndpoint: options.useFips }),
@@ -178,7 +181,7 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
     url,
     ca,
     capabilities,
-    credentials: (options) => client.config.credentials(options)
+    credentials: Object.assign<Provider, Pick<Provider, "trail">>((options) => client.config.credentials(options), { trail })
   }
 })
 

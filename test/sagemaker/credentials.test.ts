@@ -12,8 +12,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import type * as FluxError from "../../src/FluxError.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import type { FluxConnection } from "../../src/FluxTransport.ts"
@@ -374,6 +376,51 @@ const withDate = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     () => Effect.sync(() => vi.useRealTimers())
   )
 const setTime = (millis: number) => Effect.sync(() => vi.setSystemTime(millis))
+
+describe("credentials that cannot be signed with", () => {
+  const sound = keysOf(1)
+  const cases: ReadonlyArray<readonly [identity: AwsCredentialIdentity, says: string]> = [
+    [{ ...sound, accessKeyId: `${sound.accessKeyId}\r` }, "the access key id ends in a carriage return"],
+    [{ ...sound, secretAccessKey: ` ${sound.secretAccessKey}` }, "the secret access key begins with a blank"],
+    [{ ...sound, sessionToken: `"${sound.sessionToken}"` }, "the session token has quotes around it"]
+  ]
+  for (const [identity, says] of cases) {
+    it.live(`${says}: by name, whether given or had from a provider, and nothing is sent`, () =>
+      Effect.gen(function*() {
+        const server = yield* serve(accept)
+        for (const credentials of [identity, () => Promise.resolve(identity)]) {
+          const transport = yield* transportTo(server, { credentials })
+          const error = yield* transport.open(query).pipe(Effect.flip)
+          assert.strictEqual(error.reason._tag, "CredentialsUnavailable")
+          assert.include(error.message, says)
+          assert.include(error.hint, "no blanks, line ends or quotes")
+          assert.strictEqual(error.stage, "open")
+          assertNoKeys(error)
+        }
+        assert.strictEqual(server.connections(), 0)
+      }))
+  }
+})
+
+describe("credentials that never come", () => {
+  it.effect("end the open that waits for them, counted from when they were first asked for", () =>
+    Effect.gen(function*() {
+      const { asked, provider } = source(() => new Promise<AwsCredentialIdentity>(() => undefined))
+      const transport = yield* SageMakerTransport.make({ endpointName: "my-flux", region: "us-east-2", endpointUrl: "http://127.0.0.1:1", credentials: provider })
+      const impatient = yield* transport.open(query).pipe(Effect.scoped, Effect.timeoutOption("15 seconds"), Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("15 seconds")
+      assert.isTrue(Option.isNone(yield* Fiber.join(impatient)))
+      // another one asks nobody else, and does not begin again
+      const next = yield* transport.open(query).pipe(Effect.scoped, Effect.flip, Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(next.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(next)
+      assert.strictEqual(error.reason._tag, "CredentialsUnavailable")
+      assert.include(error.message, "nothing came within 25 s")
+      assert.deepStrictEqual(asked, ["look"])
+    }))
+})
 
 describe("credentials that near their expiration", () => {
   it.live("are asked for again by the next open, once, and by none before", () =>
