@@ -15,7 +15,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Encoding, type Format } from "./Audio.ts"
 import * as FluxError from "./FluxError.ts"
 import { type Capabilities, defaultProfile, profiles } from "./FluxTransport.ts"
-import { optional } from "./internal/config.ts"
+import { list, scalar, YesNo } from "./internal/config.ts"
 import * as internal from "./internal/settings.ts"
 import { defaults, Model, Settings } from "./internal/settings.ts"
 
@@ -141,38 +141,38 @@ export const layerConfig = (
 ): Layer.Layer<FluxSettings, FluxError.FluxError | Config.ConfigError> =>
   Layer.effect(FluxSettings, Effect.flatMap(source, make))
 
-const list = (name: string): Config.Config<ReadonlyArray<string> | undefined> =>
-  optional(Config.Array(Schema.String, name))
-
-/** The environment: `FLUX_MODEL`, `FLUX_EOT_THRESHOLD`, `FLUX_KEYTERM` (comma separated), `FLUX_OPEN_TIMEOUT` ("15 seconds"), ... */
+/**
+ * The environment: `FLUX_MODEL`, `FLUX_EOT_THRESHOLD`, `FLUX_OPEN_TIMEOUT` ("15 seconds"), ...; `FLUX_KEYTERM`,
+ * `FLUX_LANGUAGE_HINTS` and `FLUX_TAG` are parted by commas. Blanks and line ends around a value are no part of it.
+ */
 export const config: Config.Config<SettingsPatch> = Config.all({
-  model: optional(Config.schema(Model, "MODEL")),
-  encoding: optional(Config.schema(Encoding, "ENCODING")),
-  sampleRate: optional(Config.Int("SAMPLE_RATE")),
-  eotThreshold: optional(Config.Finite("EOT_THRESHOLD")),
-  eagerEotThreshold: optional(Config.Finite("EAGER_EOT_THRESHOLD")),
-  eotTimeoutMs: optional(Config.Int("EOT_TIMEOUT_MS")),
+  model: scalar(Model, "MODEL"),
+  encoding: scalar(Encoding, "ENCODING"),
+  sampleRate: scalar(Schema.Int, "SAMPLE_RATE"),
+  eotThreshold: scalar(Schema.Finite, "EOT_THRESHOLD"),
+  eagerEotThreshold: scalar(Schema.Finite, "EAGER_EOT_THRESHOLD"),
+  eotTimeoutMs: scalar(Schema.Int, "EOT_TIMEOUT_MS"),
   keyterm: list("KEYTERM"),
   languageHints: list("LANGUAGE_HINTS"),
-  numerals: optional(Config.Boolean("NUMERALS")),
-  profanityFilter: optional(Config.Boolean("PROFANITY_FILTER")),
-  redact: optional(Config.schema(Schema.Literals(["numbers", "aggressive_numbers"]), "REDACT")),
-  mipOptOut: optional(Config.Boolean("MIP_OPT_OUT")),
+  numerals: scalar(YesNo, "NUMERALS"),
+  profanityFilter: scalar(YesNo, "PROFANITY_FILTER"),
+  redact: scalar(Schema.Literals(["numbers", "aggressive_numbers"]), "REDACT"),
+  mipOptOut: scalar(YesNo, "MIP_OPT_OUT"),
   tag: list("TAG"),
-  minConfidence: optional(Config.Finite("MIN_CONFIDENCE")),
-  shouldInterrupt: optional(Config.Boolean("SHOULD_INTERRUPT")),
-  watchdogMinTimeout: optional(Config.Duration("WATCHDOG_MIN_TIMEOUT")),
-  openTimeout: optional(Config.Duration("OPEN_TIMEOUT")),
-  connectedTimeout: optional(Config.Duration("CONNECTED_TIMEOUT")),
-  drainTimeout: optional(Config.Duration("DRAIN_TIMEOUT")),
-  disconnectTimeout: optional(Config.Duration("DISCONNECT_TIMEOUT")),
-  sendTimeout: optional(Config.Duration("SEND_TIMEOUT")),
-  stallTimeout: optional(Config.Duration("STALL_TIMEOUT")),
-  keepAliveInterval: optional(Config.Duration("KEEP_ALIVE_INTERVAL")),
-  configureTimeout: optional(Config.Duration("CONFIGURE_TIMEOUT")),
-  outboxLimit: optional(Config.Int("OUTBOX_LIMIT")),
-  outboxPolicy: optional(Config.schema(Settings.fields.outboxPolicy, "OUTBOX_POLICY")),
-  replayWindow: optional(Config.Duration("REPLAY_WINDOW")),
-  catchUpSpeed: optional(Config.Finite("CATCH_UP_SPEED")),
-  maxSessionAge: optional(Config.Duration("MAX_SESSION_AGE"))
+  minConfidence: scalar(Schema.Finite, "MIN_CONFIDENCE"),
+  shouldInterrupt: scalar(YesNo, "SHOULD_INTERRUPT"),
+  watchdogMinTimeout: scalar(Schema.DurationFromString, "WATCHDOG_MIN_TIMEOUT"),
+  openTimeout: scalar(Schema.DurationFromString, "OPEN_TIMEOUT"),
+  connectedTimeout: scalar(Schema.DurationFromString, "CONNECTED_TIMEOUT"),
+  drainTimeout: scalar(Schema.DurationFromString, "DRAIN_TIMEOUT"),
+  disconnectTimeout: scalar(Schema.DurationFromString, "DISCONNECT_TIMEOUT"),
+  sendTimeout: scalar(Schema.DurationFromString, "SEND_TIMEOUT"),
+  stallTimeout: scalar(Schema.DurationFromString, "STALL_TIMEOUT"),
+  keepAliveInterval: scalar(Schema.DurationFromString, "KEEP_ALIVE_INTERVAL"),
+  configureTimeout: scalar(Schema.DurationFromString, "CONFIGURE_TIMEOUT"),
+  outboxLimit: scalar(Schema.Int, "OUTBOX_LIMIT"),
+  outboxPolicy: scalar(Settings.fields.outboxPolicy, "OUTBOX_POLICY"),
+  replayWindow: scalar(Schema.DurationFromString, "REPLAY_WINDOW"),
+  catchUpSpeed: scalar(Schema.Finite, "CATCH_UP_SPEED"),
+  maxSessionAge: scalar(Schema.DurationFromString, "MAX_SESSION_AGE")
 }).pipe(Config.nested("FLUX"))

@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as FluxError from "./FluxError.ts"
 import { FluxTransport, profileNames } from "./FluxTransport.ts"
-import { optional } from "./internal/config.ts"
+import { scalar } from "./internal/config.ts"
 import * as Connections from "./sagemaker/connections.ts"
 import { type Options, parseUrl, regionOf, resolve } from "./sagemaker/endpoint.ts"
 import * as SageMakerOpen from "./sagemaker/open.ts"
@@ -55,13 +55,16 @@ const preferUrlRegion = (options: Options): Options => {
  * profile's name), `FLUX_CONNECTIONS`; `AWS_REGION` or `AWS_DEFAULT_REGION`, unless the URL names a region.
  */
 export const config: Config.Config<Options> = Config.all({
-  endpointName: optional(Config.String("FLUX_ENDPOINT_NAME")),
-  endpointUrl: optional(Config.String("FLUX_ENDPOINT_URL")),
-  variant: optional(Config.String("FLUX_TARGET_VARIANT")),
-  caFile: optional(Config.String("FLUX_CA_FILE")),
-  capabilities: optional(Config.schema(Schema.Literals(profileNames), "FLUX_CAPABILITIES")),
-  connections: optional(Config.schema(Schema.Literals(["isolated", "shared"]), "FLUX_CONNECTIONS")),
-  region: optional(Config.String("AWS_REGION").pipe(Config.orElse(() => Config.String("AWS_DEFAULT_REGION"))))
+  endpointName: scalar(Schema.String, "FLUX_ENDPOINT_NAME"),
+  endpointUrl: scalar(Schema.String, "FLUX_ENDPOINT_URL"),
+  variant: scalar(Schema.String, "FLUX_TARGET_VARIANT"),
+  caFile: scalar(Schema.String, "FLUX_CA_FILE"),
+  capabilities: scalar(Schema.Literals(profileNames), "FLUX_CAPABILITIES"),
+  connections: scalar(Schema.Literals(["isolated", "shared"]), "FLUX_CONNECTIONS"),
+  region: Config.map(
+    Config.all([scalar(Schema.String, "AWS_REGION"), scalar(Schema.String, "AWS_DEFAULT_REGION")]),
+    ([region, otherwise]) => region ?? otherwise
+  )
 }).pipe(Config.map(preferUrlRegion))
 
 /** A transport to one endpoint, from any Config; by default the environment, see {@link config}. */

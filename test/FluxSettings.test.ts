@@ -268,12 +268,49 @@ describe("FluxSettings from the environment", () => {
         const set: Readonly<Record<string, unknown>> = yield* from({ ...model, [name]: text })
         const changed = Object.keys(set).filter((one) => !Equal.equals(set[one], base[one]))
         assert.deepStrictEqual(changed, [key])
-        // anything is a term or a tag, but nothing between commas
-        const wrong = key === "keyterm" || key === "tag" ? "a,,b" : "-1 wrong"
+        // anything is a term or a tag that a query string can hold
+        const wrong = key === "keyterm" || key === "tag" ? "x".repeat(2049) : "-1 wrong"
         const error = yield* Effect.flip(from({ ...model, [name]: wrong }))
         assert.include(String(error), error instanceof Config.ConfigError ? name.slice("FLUX_".length) : key)
+        // a file of Windows, or a shell that keeps what is quoted
+        for (const around of [`${text}\r`, `  ${text} `, `\t${text}\r\n`]) {
+          assert.deepStrictEqual({ ...(yield* from({ ...model, [name]: around })) }, { ...set }, JSON.stringify(around))
+        }
+        for (const blank of ["", " ", "\r", " \t\r\n"]) {
+          assert.deepStrictEqual({ ...(yield* from({ ...model, [name]: blank })) }, { ...base }, JSON.stringify(blank))
+        }
       }))
   }
+
+  const lists: ReadonlyArray<readonly [text: string, values: ReadonlyArray<string>]> = [
+    ["en, es", ["en", "es"]],
+    ["en,es", ["en", "es"]],
+    [" en ,\tes\r", ["en", "es"]],
+    ["en,,es", ["en", "es"]],
+    ["en, ,es,", ["en", "es"]],
+    [",en", ["en"]],
+    [" , ,", []],
+    ["en", ["en"]]
+  ]
+  for (const [text, values] of lists) {
+    it.effect(`${JSON.stringify(text)} is a list of ${values.length}, of languages, terms and tags`, () =>
+      Effect.gen(function*() {
+        const set = yield* from({ FLUX_MODEL: "flux-general-multi", FLUX_LANGUAGE_HINTS: text, FLUX_KEYTERM: text, FLUX_TAG: text })
+        assert.deepStrictEqual([set.languageHints, set.keyterm, set.tag], [values, values, values])
+      }))
+  }
+
+  it.effect("what is blank within a value is part of it", () =>
+    Effect.gen(function*() {
+      const set = yield* from({ FLUX_KEYTERM: "customer  service , my order", FLUX_TAG: "a b" })
+      assert.deepStrictEqual([set.keyterm, set.tag], [["customer  service", "my order"], ["a b"]])
+    }))
+
+  it.effect("a list that a file has as such is taken as such: commas are part of its values", () =>
+    Effect.gen(function*() {
+      const provider = ConfigProvider.fromUnknown({ FLUX: { KEYTERM: ["Smith, John ", "alpha"] } })
+      assert.deepStrictEqual((yield* FluxSettings.config.parse(provider)).keyterm, ["Smith, John", "alpha"])
+    }))
 })
 
 describe("FluxSettings", () => {

@@ -849,6 +849,25 @@ describe("SageMakerTransport settings", () => {
       assert.strictEqual(server.connections(), 1)
     }))
 
+  it.effect("come from it without what stands around them, and a blank one is none", () =>
+    Effect.gen(function*() {
+      const sound = {
+        FLUX_ENDPOINT_NAME: "my-flux",
+        FLUX_ENDPOINT_URL: "http://127.0.0.1:1",
+        FLUX_TARGET_VARIANT: "blue",
+        FLUX_CA_FILE: "my ca.pem",
+        FLUX_CAPABILITIES: "flux-multi-20260417",
+        FLUX_CONNECTIONS: "shared",
+        AWS_REGION: "eu-central-1"
+      }
+      const read = (change: (text: string) => string) =>
+        SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord(Object.fromEntries(Object.entries(sound).map(([name, text]) => [name, change(text)]))))
+      const expected = yield* read((text) => text)
+      assert.deepInclude(expected, { endpointName: "my-flux", caFile: "my ca.pem", region: "eu-central-1", connections: "shared" })
+      for (const around of ["\r", " ", "\t", "\r\n"]) assert.deepStrictEqual(yield* read((text) => `${around}${text}${around}`), expected)
+      assert.deepStrictEqual(Object.values(yield* read(() => " \r")), Object.values(expected).map(() => undefined))
+    }))
+
   it.effect("take the region of the environment only where the URL names none", () =>
     Effect.gen(function*() {
       const read = (variables: Readonly<Record<string, string>>) =>

@@ -1,11 +1,12 @@
 /** The flags that mirror settings and the endpoint. A flag beats its `FLUX_*` variable. */
 import { relative } from "node:path"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { scalar } from "../internal/config.ts"
 import { fieldIssues } from "../internal/schemaIssues.ts"
 import { Encoding } from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
@@ -16,9 +17,9 @@ import { type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
 export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
 
-/** What may be given more than once. Not given it is undefined: an empty list leaves the environment's standing. */
+/** What may be given more than once, one value each time: commas are part of it, blanks around it are not. Not given it is undefined: an empty list leaves the environment's standing. */
 export const repeatable = (flag: Flag.Flag<string>): Flag.Flag<ReadonlyArray<string> | undefined> =>
-  Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values))
+  Flag.map(Flag.atLeast(flag, 0), (values) => (values.length === 0 ? undefined : values.map((value) => value.trim())))
 
 /** The path of a file, which shells complete; in the words of whoever gave it where it lies below the folder that is worked in. */
 export const file = (name: string): Flag.Flag<string> => Flag.map(Flag.Path(name, { pathType: "either" }), asGiven)
@@ -182,7 +183,7 @@ export const faultsOfConfig = ({ cause, message }: Config.ConfigError): Readonly
 /** The profile that the flag, else the environment, names. */
 export const profile = (given: ProfileName | undefined): Effect.Effect<Checked<ProfileName | undefined>> =>
   given === undefined
-    ? Effect.map(read(profileConfig), Result.map(Option.getOrUndefined))
+    ? read(profileConfig)
     : Effect.succeed(Result.succeed(given))
 
-const profileConfig = Config.option(Config.schema(Schema.Literals(profileNames), "FLUX_CAPABILITIES"))
+const profileConfig = scalar(Schema.Literals(profileNames), "FLUX_CAPABILITIES")

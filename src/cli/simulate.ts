@@ -6,6 +6,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isName, nameRule } from "../simulator/endpointName.ts"
+import * as awsKeys from "../internal/awsKeys.ts"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import * as inputs from "./inputs.ts"
@@ -133,7 +134,10 @@ const parseCredentials = (given: Redacted.Redacted | undefined): flags.Checked<C
   if (accessKeyId === undefined || secret === undefined) {
     return Result.fail(["verifyCredentials: must be an access key id and a secret access key, parted by a colon"])
   }
-  return Result.succeed({ accessKeyId, secretAccessKey: Redacted.make(secret) })
+  const found = awsKeys.problemOf({ accessKeyId, secretAccessKey: secret })
+  return found === undefined
+    ? Result.succeed({ accessKeyId, secretAccessKey: Redacted.make(secret) })
+    : Result.fail([`verifyCredentials: the ${awsKeys.names[found.key]} ${found.problem}: give the keys alone`])
 }
 
 /** A line for the shell. Without verification any credentials will do. */

@@ -174,7 +174,7 @@ export const check = (settings: Settings, limits: Limits): ReadonlyArray<Setting
   }
   const unknown = settings.languageHints.filter((hint) => !languages.has(baseLanguage(hint)))
   if (unknown.length > 0) {
-    broken("languageHints", `unknown: ${unknown.join(", ")}; known are ${[...languages].join(", ")}`)
+    broken("languageHints", `unknown: ${unknown.map((hint) => (/^[\w-]+$/.test(hint) ? hint : JSON.stringify(hint))).join(", ")}; known are ${[...languages].join(", ")}`)
   }
   if (settings.tag.some((tag) => tag === "")) broken("tag", "a tag is empty")
   const unpaired = [...settings.keyterm, ...settings.tag].some((text) => !text.isWellFormed())

@@ -63,6 +63,14 @@ describe("flags", () => {
       assert.strictEqual(faults(undefined).length, 2)
     }))
 
+  it.effect("that may be repeated take one value each time: commas are part of it, blanks around it are not", () =>
+    Effect.gen(function*() {
+      const { parsed } = yield* parse("--keyterm", " Smith, John ", "--keyterm", "my  order", "--tag", "a,b\r", "--language-hint", "en, es")
+      assert.deepStrictEqual(given(parsed?.settings), { keyterm: ["Smith, John", "my  order"], tag: ["a,b"], languageHints: ["en, es"] })
+      const checked = flags.checkSettings({ ...parsed?.settings, model: "flux-general-multi" }, "hosted-2026-09")
+      assert.match(Result.isFailure(checked) ? checked.failure.join() : "", /^languageHints: unknown: "en, es"; known are en, es,/)
+    }))
+
   it.effect("mirror the endpoint", () =>
     Effect.gen(function*() {
       const { parsed } = yield* parse(

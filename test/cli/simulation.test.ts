@@ -190,6 +190,9 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
       ["a directory as an output", () => ["simulate", "--ledger", "."], [/ledger: .* is a directory/]],
       ["content of no capture", () => [...simulate, "--capture-content"], [/captureContent: /]],
       ["faults of a real endpoint", () => ["transcribe", "x.wav", ...real, "--fault", "mute", "--seed", "1"], [/fault: is for --simulate only/, /seed: is for --simulate only/]],
+      ["credentials to verify with a line end", () => ["simulate", "--verify-credentials", "AKIDVERIFIED:secret-to-verify\r\n"], [/verifyCredentials: the secret access key ends in a newline/]],
+      ["credentials to verify in quotes", () => ["simulate", "--verify-credentials", `"AKIDVERIFIED":"secret-to-verify"`], [/verifyCredentials: the access key id has quotes around it/]],
+      ["credentials to verify with a blank after the colon", () => ["simulate", "--verify-credentials", "AKIDVERIFIED: secret-to-verify"], [/verifyCredentials: the secret access key begins with a blank/]],
       ["a certificate without its key", () => ["simulate", "--cert", "x"], [/tls: give both --cert and --key, or neither/]],
       ["a certificate that is none", () => ["simulate", "--port", "0", "--cert", file("no.pem", "x"), "--key", file("no.key", "y")], [/tls: the one given cannot be used with its key/]]
     ]
@@ -199,7 +202,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
         assert.strictEqual(status, 2, stderr)
         assert.strictEqual(stdout, "")
         for (const pattern of expected) assert.match(stderr, pattern)
-        assert.notMatch(stderr, /\n\s+at /)
+        assert.notMatch(stderr, /\n\s+at |AKIDVERIFIED|secret-to-verify/)
       })
     }
   })
