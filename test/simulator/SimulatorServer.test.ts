@@ -230,10 +230,10 @@ describe("SimulatorServer", () => {
     ["a long path", 400, "InputValidationError", "ModelInvocationPath", {
       "x-amzn-sagemaker-model-invocation-path": "x".repeat(101)
     }],
-    ["a plus for a space", 400, "InputValidationError", "ModelQueryString", {
+    ["a plus for a space", 400, "InputValidationError", `character ${baseQuery.length + 11} (+) in keyterm: a space is written %20, never +`, {
       "x-amzn-sagemaker-model-query-string": `${baseQuery}&keyterm=a+b`
     }],
-    ["a long query", 400, "InputValidationError", "ModelQueryString", {
+    ["a long query", 400, "InputValidationError", `ModelQueryString does not match its pattern: it has ${baseQuery.length + 5 + 2048} characters, and 2048 are the most`, {
       "x-amzn-sagemaker-model-query-string": `${baseQuery}&tag=${"x".repeat(2048)}`
     }],
     ["no path", 424, "ModelError", "v2/listen", { "x-amzn-sagemaker-model-invocation-path": undefined }],
@@ -261,7 +261,10 @@ describe("SimulatorServer", () => {
         // the true reason is for the log
         assert.notInclude(JSON.stringify(body), reason)
       }
-      if (errorType === "InputValidationError") assert.hasAllKeys(body, ["Message", "ErrorCode"])
+      if (errorType === "InputValidationError") {
+        assert.hasAllKeys(body, ["Message", "ErrorCode"])
+        assert.include(JSON.stringify(body), reason)
+      }
       assert.include(yield* logged("Simulated session refused"), reason)
       assert.strictEqual(yield* (yield* SimulatorServer.SimulatorServer).sessions, 0)
     }).pipe(Effect.provide(simulator())))

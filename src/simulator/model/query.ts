@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { Encoding, type Format, sampleRates } from "../../Audio.ts"
 import { fluxEotTimeoutMs, type Limits, Model } from "../../internal/settings.ts"
 import type { Profile } from "../Profile.ts"
+import * as queryString from "./queryString.ts"
 
 /** What a session was asked for. Thresholds are confidences of 0 to 1. */
 export interface Query extends Format {
@@ -27,11 +28,8 @@ export interface Query extends Format {
 /** What is wrong with an eager threshold above the other (protocol 2.4). */
 export const eagerAboveEot = "eager_eot_threshold must be less than or equal to eot_threshold"
 
-/** Longest query string that SageMaker takes, in characters (protocol 1.3). */
-export const maxLength = 2048
-
-/** True where a query string is legal for SageMaker, whatever its parameters mean: length and pattern of protocol 1.3. */
-export const isLegal = (query: string): boolean => query.length <= maxLength && pattern.test(query)
+/** Why a text is no query string that SageMaker takes, whatever its parameters mean; undefined where it is one. */
+export const illegality = (query: string): string | undefined => queryString.problemOf(query, (name) => rules.has(name))
 
 /** The model that a query string asks for, if it is one that exists: before it is known which bundle is to read it. */
 export const modelOf = (query: string): Model | undefined => {
@@ -44,7 +42,8 @@ export const modelOf = (query: string): Model | undefined => {
  * reason names no value but the model.
  */
 export const parse = (query: string, { limits, models, name }: Profile): Result.Result<Query, string> => {
-  if (!isLegal(query)) return Result.fail("not a legal query string")
+  const illegal = illegality(query)
+  if (illegal !== undefined) return Result.fail(`not a legal query string: ${illegal}`)
   const values = new Map<string, Array<string>>()
   for (const pair of query.split("&")) {
     const [key = "", raw = ""] = pair.split("=")
@@ -116,8 +115,6 @@ interface Rule {
   readonly feature?: "numerals" | "profanityFilter" | "redact"
 }
 
-const pairPattern = "[a-zA-Z0-9][A-Za-z0-9_-]*=(?:[A-Za-z0-9._~\\-]|%[0-9A-Fa-f]{2})+"
-const pattern = new RegExp(`^${pairPattern}(?:&${pairPattern})*$`)
 const defaultEotThreshold = 0.7
 
 /** Most terms of one session (protocol 1.1). */

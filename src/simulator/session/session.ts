@@ -142,9 +142,8 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   // --- the request
 
   const begin = (): void => {
-    if (request.query !== "" && !query.isLegal(request.query)) {
-      return refuse(refusals.invalidInput("ModelQueryString does not match its pattern"))
-    }
+    const illegal = request.query === "" ? undefined : query.illegality(request.query)
+    if (illegal !== undefined) return refuse(refusals.invalidInput(`ModelQueryString does not match its pattern: ${illegal}`))
     const asked = opening.read(faults, endpointName, region)
     noteAll("late-headers")
     if (asked.answer === "none") return note(asked.by)
