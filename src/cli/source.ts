@@ -1,7 +1,7 @@
 /** The audio of a call: a file, standard input, or the bundled sample; and the words that the simulator gives it. */
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as PlatformError from "effect/PlatformError"
 import * as Result from "effect/Result"
@@ -17,6 +17,7 @@ import * as Script from "../simulator/Script.ts"
 import type { FluxError } from "../FluxError.ts"
 import { Broken } from "./Failure.ts"
 import { type Checked, faultsOf } from "./flags.ts"
+import * as inputs from "./inputs.ts"
 
 /** The bundled sample and what is said in it. */
 export const sample = fileURLToPath(new URL("../simulator/sample/sample.wav", import.meta.url))
@@ -116,16 +117,16 @@ export const words = Effect.fnUntraced(function*(
   script: string | undefined,
   path: string | undefined
 ): Effect.fn.Return<Checked<Words>, never, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
   const beside = path === undefined || path === "-" ? undefined : path.replace(/(\.[^./\\]*)?$/, ".txt")
   const file = script ?? beside
-  const text = file === undefined || file === path ? Option.none() : yield* Effect.option(fs.readFileString(file))
-  if (file !== undefined && Option.isSome(text)) {
-    return Result.mapBoth(Script.parse(text.value), {
-      onSuccess: (parsed) => ({ script: parsed, from: `words come from ${file}` }),
-      onFailure: (problems) => problems.map((problem) => `script: ${file}: ${problem}`)
-    })
-  }
-  if (script !== undefined) return Result.fail([`script: ${script} cannot be read`])
-  return Result.succeed({ script: Script.placeholders, from: "words are placeholders: give --script FILE" })
+  if (file === undefined || file === path) return placeholders
+  const text = script === undefined ? yield* inputs.find("script", file) : Result.map(yield* inputs.read("script", file), Option.some)
+  if (Result.isFailure(text)) return Result.fail(text.failure.map((fault) => script === undefined ? `${fault} (it lies beside the audio; give --script for another one)` : fault))
+  if (Option.isNone(text.success)) return placeholders
+  return Result.mapBoth(Script.parse(text.success.value), {
+    onSuccess: (parsed) => ({ script: parsed, from: `words come from ${file}` }),
+    onFailure: (problems) => problems.map((problem) => `script: ${file}: ${problem}`)
+  })
 })
+
+const placeholders: Checked<Words> = Result.succeed({ script: Script.placeholders, from: "words are placeholders: give --script FILE" })

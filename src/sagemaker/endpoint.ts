@@ -5,8 +5,10 @@ import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
+import * as textFile from "../internal/textFile.ts"
 import * as Chain from "./chain.ts"
 import type { ConnectionMode } from "./connections.ts"
 import type { Provider } from "./credentials.ts"
@@ -139,9 +141,12 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const capabilities = resolveCapabilities(options.capabilities, report)
   const custom = customUrl(options, report)
   const { caFile } = options
-  const ca = caFile === undefined ? options.ca : yield* attempt(() => readFile(caFile, "utf8"))
+  const file = caFile === undefined ? undefined : yield* attempt(() => readFile(caFile))
+  const decoded = file && textFile.decode(file)
+  const ca = caFile === undefined ? options.ca : decoded && Result.getOrElse(decoded, () => "")
   if (caFile !== undefined && options.ca !== undefined) report("ca", "give either ca or caFile")
   if (caFile !== undefined && ca === undefined) report("caFile", `${caFile} cannot be read`)
+  else if (decoded !== undefined && Result.isFailure(decoded)) report("caFile", `${caFile} holds no certificate in PEM form: it ${decoded.failure}`)
   else if (ca !== undefined && !isCertificate(ca)) {
     report(caFile === undefined ? "ca" : "caFile", `${caFile ?? "it"} holds no certificate in PEM form`)
   }

@@ -111,7 +111,8 @@ export const parse = (text: string): Result.Result<Recording, ReadonlyArray<stri
   const sessions = new Map<number, Session>()
   let header: Header | undefined
   let headerSeen = false
-  const lines = text.split("\n")
+  // whoever has edited it may have written other line ends, and a mark before the first
+  const lines = text.replace(/^\uFEFF/u, "").split(/\r\n|\r|\n/)
   for (const [at, raw] of lines.entries()) {
     if (raw.trim() === "") continue
     const place = `line ${at + 1}: `

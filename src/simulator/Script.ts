@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result"
 import { publish } from "../internal/jsonSchema.ts"
+import * as textFile from "../internal/textFile.ts"
 import type { Fault } from "./Fault.ts"
 import * as jsonText from "./script/jsonText.ts"
 import { type Clock, type CloseMode, ScriptInput } from "./script/input.ts"
@@ -84,9 +85,16 @@ export const fromText = (text: string): Script => ({
 export const fromJson = (text: string): Result.Result<Script, ReadonlyArray<string>> =>
   Result.flatMap(Result.mapError(jsonText.parse(text), (problem) => [problem]), fromUnknown)
 
-/** {@link fromJson} where the first character that is not white space is `{` or `[`, else {@link fromText}. */
-export const parse = (text: string): Result.Result<Script, ReadonlyArray<string>> =>
-  /^\s*[{[]/u.test(text) ? fromJson(text) : Result.succeed(fromText(text))
+/**
+ * {@link fromJson} where the first character that is not white space is `{` or `[`, else {@link fromText}. Fails too for
+ * what is no text, such as a file in UTF-16 that was read as UTF-8, rather than have it said.
+ */
+export const parse = (text: string): Result.Result<Script, ReadonlyArray<string>> => {
+  // JSON may have one as \uFFFD; as it is, it stands for bytes that were not understood
+  const odd = textFile.oddIn(text, "\uFFFD")
+  if (odd !== undefined) return Result.fail([odd])
+  return /^\s*[{[]/u.test(text) ? fromJson(text) : Result.succeed(fromText(text))
+}
 
 /** The JSON form as a value that no type has checked. Fails as {@link fromJson} does. */
 export const fromUnknown = (input: unknown): Result.Result<Script, ReadonlyArray<string>> => normalise(input)

@@ -7,6 +7,22 @@ const problems = (input: unknown): ReadonlyArray<string> =>
   Result.match(Script.fromJson(JSON.stringify(input)), { onFailure: (all) => all, onSuccess: () => [] })
 const words = (text: string) => ({ words: text.split(" ").map((word) => ({ word })) })
 
+describe("Script of what is no text", () => {
+  it.each([
+    ["UTF-16 that was read as UTF-8", Buffer.from("\uFEFFHello\n", "utf16le").toString("utf8"), "has U+FFFD in line 1"],
+    ["UTF-16 without a mark, read so", Buffer.from("Hello\n", "utf16le").toString("utf8"), "has U+0000 in line 1"],
+    ["JSON in UTF-16, read so", Buffer.from(`{"turns": []}`, "utf16le").toString("utf8"), "has U+0000 in line 1"],
+    ["Latin-1 that was read as UTF-8", Buffer.from("One\r\ncaf\u00e9\r\n", "latin1").toString("utf8"), "has U+FFFD in line 2"]
+  ])("%s: is refused, and nothing of it is said", (_, text, says) => {
+    assert.match(Result.match(Script.parse(text), { onFailure: (all) => all.join(), onSuccess: () => "" }), new RegExp(`^${says.replace("+", "\\+")}: `))
+  })
+
+  it("JSON may have such characters by their codes", () => {
+    const made = Script.parse(`{"turns": ["a\\ufffd"]}`)
+    assert.deepStrictEqual(made, Result.succeed({ turns: [words("a\uFFFD")], faults: [] }))
+  })
+})
+
 describe("Script as plain text", () => {
   it("takes a line a turn and words by white space", () => {
     const expected = { turns: [words("Hello, how are you?"), words("Fine.")], faults: [] }

@@ -40,6 +40,6 @@ const ruleOf = (message: string): string =>
 
 /** Line and column, both from 1. */
 const positionOf = (text: string, offset: number): readonly [line: number, column: number] => {
-  const before = text.slice(0, offset).split("\n")
+  const before = text.slice(0, offset).split(/\r\n|\r|\n/)
   return [before.length, (before.at(-1)?.length ?? 0) + 1]
 }

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { maxLength, problemOf } from "../../../src/simulator/model/queryString.ts"
 
-const known = ["model", "keyterm", "tag", "sample_rate"]
-const problem = (text: string): string | undefined => problemOf(text, (name) => known.includes(name))
+const known = new Set(["model", "keyterm", "tag", "sample_rate"])
+const problem = (text: string): string | undefined => problemOf(text, (name) => known.has(name))
 const base = "model=flux-general-en"
 /** The place, from 1, of the nth character after the base. */
 const at = (n: number): number => base.length + n
