@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import * as dashes from "./cli/dashes.ts"
 import { doctor } from "./cli/doctor.ts"
 import { faults } from "./cli/faults.ts"
 import { presenter, tell } from "./cli/print.ts"
@@ -30,6 +31,7 @@ Command.make("flux-stt").pipe(
   ]),
   Command.withSubcommands([transcribe, doctor, simulate, faults, schema]),
   Command.run({ version }),
+  (run) => Effect.andThen(dashes.check, run),
   Effect.provide(telemetry.layer),
   Effect.tapCause(tell),
   Effect.provide(Layer.mergeAll(

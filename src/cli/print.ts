@@ -23,12 +23,14 @@ export const presenter: CliOutput.Presenter = {
     event._tag === "InvalidInvocation"
       ? Console.error(
         [
-          ...event.errors.map((error) => `flux-stt: ${error.message}`),
+          ...event.errors.map((error) => `flux-stt: ${error.message}${lacksValue.test(error.message) ? "; one that begins with a dash is given with =" : ""}`),
           `  See ${event.commandPath.join(" ")} --help.`
         ].join("\n")
       )
       : CliOutput.defaultPresenter.present(event)
 }
+
+const lacksValue = /^Missing value for flag/
 
 /** What a failure has to say goes to stderr. */
 export const tell = <E>(cause: Cause.Cause<E>): Effect.Effect<void> => {

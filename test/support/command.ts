@@ -62,7 +62,7 @@ export interface Running {
 /** Starts the command, or another program, as a process. */
 export const start = (args: ReadonlyArray<string>, options: Options = {}): Running => {
   const child = spawn(process.execPath, [options.program ?? bin, ...args], {
-    cwd: root,
+    cwd: options.cwd ?? root,
     // nothing of the machine's AWS set-up
     env: { HOME: home, NODE_COMPILE_CACHE: compileCache, AWS_EC2_METADATA_DISABLED: "true", ...options.env }
   })
@@ -101,6 +101,8 @@ export interface Options {
   /** Default: the command. */
   readonly program?: string
   readonly env?: Record<string, string>
+  /** The folder that it works in; default: that of the project. */
+  readonly cwd?: string
   readonly stdin?: Uint8Array | "open"
 }
 
