@@ -43,6 +43,6 @@ const masked = (text: string, secrets: ReadonlyArray<string>): string =>
     .replaceAll(/((?:secret|token|passw(?:or)?d|access_?key)\w*["']?\s*[:=]\s*["']?)[^\s"',;]{8,}/gi, "$1...")
     .replaceAll(/[\w+/=-]{32,}/g, (run) => (isRandom(run) ? "..." : run))
 
-/** Keys and tokens have letters of both cases and digits, or are hexadecimal; paths and names are not like this. */
+/** Keys and tokens have letters of both cases and digits, or are hexadecimal; a path is not like this. */
 const isRandom = (run: string): boolean =>
-  /^[\da-f]+$/i.test(run) || (/[a-z]/.test(run) && /[A-Z]/.test(run) && /\d/.test(run) && !/^\/\w|\w+-\w+-\w+-/.test(run))
+  /^[\da-f]+$/i.test(run) || (/[a-z]/.test(run) && /[A-Z]/.test(run) && /\d/.test(run) && !/^(?:\/[\w+=-]+){3,}$/.test(run))
