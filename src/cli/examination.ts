@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { defaultProfile, type ProfileName } from "../FluxTransport.ts"
 import * as SageMakerTransport from "../SageMakerTransport.ts"
+import { regionOf } from "../sagemaker/address.ts"
 import * as endpoint from "../sagemaker/endpoint.ts"
 import { credentials } from "./credentials.ts"
 import * as Finding from "./Finding.ts"
@@ -31,9 +32,10 @@ export const checks = (connect: boolean): ReadonlyArray<string> => [...ofThisSid
 export const examine = Effect.fnUntraced(function*(input: Input, tell: steps.Tell) {
   yield* tell(node(nodeVersion.judge()))
   const { profile, settings, told } = yield* examineSettings(input, tell)
-  const { ca, options, target, url } = yield* examineEndpoint(input, profile, told, tell)
-  if (url === undefined) yield* steps.skip(tell, reach.checks, "there is no address that could be used")
-  const reached = url !== undefined && (yield* reach.reach({ url, ca, target, tell }))
+  const { ca, options, route, target, url } = yield* examineEndpoint(input, profile, told, tell)
+  const isReachable = url !== undefined && route !== undefined
+  if (!isReachable) yield* steps.skip(tell, reach.checks, "there is no address that could be used")
+  const reached = isReachable && (yield* reach.reach({ url, ca, route, target, tell }))
   if (!input.connect) return
   if (!reached) return yield* steps.skip(tell, rehearsal.checks, "the endpoint is not reached")
   if (settings === undefined || options === undefined) return yield* steps.skip(tell, rehearsal.checks, "what is named above is wrong")
@@ -66,7 +68,7 @@ const examineEndpoint = Effect.fnUntraced(function*(
 ) {
   const env = yield* flags.read(SageMakerTransport.config)
   const options = flags.overlay<SageMakerTransport.Options>(Result.getOrElse(env, () => ({})), { ...input.endpoint, capabilities: profile })
-  const { ca, credentials: provider, issues, region, url } = yield* endpoint.examine(options)
+  const { credentials: provider, issues, region, route, trust, url, urlSource } = yield* endpoint.examine(options)
   const target = { name: options.endpointName, region }
   const isUnread = Result.isFailure(env)
   const others = [
@@ -90,7 +92,7 @@ const examineEndpoint = Effect.fnUntraced(function*(
   yield* tell(own(
     "region",
     "region",
-    `${region} (${regionSource(input.endpoint.region, options.region, url && endpoint.regionOf(url))})`,
+    `${region} (${regionSource(input.endpoint.region, options.region, url && regionOf(url))})`,
     "Give the one that the endpoint is deployed in: --region or AWS_REGION"
   ))
   yield* tell(yield* credentials(provider, target))
@@ -101,11 +103,12 @@ const examineEndpoint = Effect.fnUntraced(function*(
       ? Finding.skipped("address", "the environment cannot be read: see what failed")
       : url === undefined
       ? Finding.skipped("address", "there is none without a region")
-      : Finding.ok("address", url.origin)
+      : Finding.ok("address", `${url.origin}${urlSource === undefined ? "" : ` (${urlSource})`}${trust === undefined ? "" : `, trusting ${trust.from}`}`)
   )
   const isReachable = others.length === 0 && !isUnread
   return {
-    ca,
+    ca: trust?.ca,
+    route,
     target,
     url: isReachable ? url : undefined,
     options: isReachable && issues.length === 0 ? options : undefined

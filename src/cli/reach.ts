@@ -2,12 +2,14 @@
 import * as Effect from "effect/Effect"
 import type { TLSSocket } from "node:tls"
 import type { FluxError } from "../FluxError.ts"
+import { portOf } from "../sagemaker/address.ts"
 import * as probe from "../sagemaker/probe.ts"
+import { nameOf, type Route } from "../sagemaker/proxy.ts"
 import * as Finding from "./Finding.ts"
 import * as steps from "./steps.ts"
 
 /** The checks of it, in order. */
-export const checks = ["name", "tcp", "tls", "http2", "clock"] as const
+export const checks = ["name", "tcp", "proxy", "tls", "http2", "clock"] as const
 type Check = typeof checks[number]
 
 /** Where to, and how. */
@@ -15,25 +17,33 @@ export interface Way {
   readonly url: URL
   /** PEM to trust in place of the usual roots. */
   readonly ca: string | undefined
+  /** Through a proxy, or directly. */
+  readonly route: Route
   readonly target: Finding.Target
   readonly tell: steps.Tell
 }
 
 /** Goes it and tells each finding; says whether the server was reached. What comes after a step that fails is skipped. */
-export const reach = ({ ca, target, tell, url }: Way): Effect.Effect<boolean> => {
+export const reach = ({ ca, route, target, tell, url }: Way): Effect.Effect<boolean> => {
   const explain = (check: Check, error: FluxError): Finding.Finding => {
     const finding = Finding.fromError(check, error, target)
     // the port is open by then
     return isMute(check, finding.found) ? { ...finding, todo: muteTodo } : finding
   }
   return steps.run({ checks, tell, explain, why: (failed) => `${failed} failed` }, Effect.fnUntraced(function*(begin) {
+    const way = route.proxy && { url, ca, proxy: route.proxy }
+    const whose = way === undefined ? "" : ` (of the proxy, ${nameOf(way.proxy)})`
     begin("name")
-    const addresses = yield* probe.lookup(url)
-    yield* tell(Finding.ok("name", resolved(addresses)))
+    const addresses = yield* way === undefined ? probe.lookup(url) : probe.lookupProxy(way)
+    yield* tell(Finding.ok("name", `${resolved(addresses)}${whose}`))
 
     begin("tcp")
-    const socket = yield* probe.dial(url)
-    yield* tell(Finding.ok("tcp", `port ${socket.remotePort} is open`))
+    const socket = yield* way === undefined ? probe.dial(url) : probe.dialProxy(way)
+    yield* tell(Finding.ok("tcp", `port ${socket.remotePort} is open${whose}`))
+
+    begin("proxy")
+    if (way !== undefined) yield* probe.tunnel(way, socket)
+    yield* tell(Finding.ok("proxy", way === undefined ? route.why : `${route.why} leads to ${url.hostname}:${portOf(url)}`))
 
     begin("tls")
     const secured = url.protocol === "http:" ? undefined : yield* probe.secure(url, socket, ca)

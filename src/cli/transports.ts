@@ -43,7 +43,8 @@ export const simulator = Effect.fnUntraced(function*(
     credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" },
     capabilities: profile,
     useFips: false,
-    useDualStack: false
+    useDualStack: false,
+    proxy: false
   })
   return { transport, ledger: server.ledger }
 })

@@ -1,13 +1,20 @@
 /**
  * HTTP/2 connections to one endpoint, on the SDK's own handler: one for each stream, or shared ones. The sockets are
  * made here, so that a connection can be freed even when its peer no longer reads: `session.destroy()` waits for ever
- * to flush, and the handler knows no other way.
+ * to flush, and the handler knows no other way. Through a proxy each has a tunnel, which must be there before the handler
+ * asks for a socket, as it wants one at once.
  */
 import type { ClientHttp2Stream, Http2Session } from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { NodeHttp2Handler } from "@smithy/node-http-handler"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type * as FluxError from "../FluxError.ts"
+import { hostOf, portOf } from "./address.ts"
+import type { Proxy } from "./proxy.ts"
+import * as Tunnel from "./tunnel.ts"
 
 /** `isolated`: a TCP connection for each stream. `shared`: up to 100 streams on one, as SageMaker's SETTINGS typically allow. */
 export type ConnectionMode = "isolated" | "shared"
@@ -26,7 +33,11 @@ export interface Connection {
 
 /** Where connections come from. */
 export interface Connections {
-  readonly acquire: () => Connection
+  /**
+   * Lends one. Takes time, and may fail with `ConnectFailed`, only where a proxy has to open a tunnel; then it can be
+   * interrupted, and the Scope gives the connection back at the latest.
+   */
+  readonly acquire: Effect.Effect<Connection, FluxError.FluxError, Scope.Scope>
   /** Closes all of them. */
   readonly close: Effect.Effect<void>
 }
@@ -35,11 +46,13 @@ export interface Connections {
 const flushBound = "500 millis"
 const streamsPerConnection = 100
 
-/** The host of a URL as sockets take it. */
-export const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "")
-
-/** The port of a URL, also where that is left to its scheme. */
-export const portOf = (url: URL): number => Number(url.port || (url.protocol === "http:" ? 80 : 443))
+/** Where connections lead, and how. */
+export interface Way {
+  readonly url: URL
+  /** PEM to trust in place of the usual roots. */
+  readonly ca: string | undefined
+  readonly proxy: Proxy | undefined
+}
 
 /** Whom TLS trusts, and that it is for HTTP/2. `ca` is PEM in place of the usual roots. */
 export const tlsOptions = (host: string, ca: string | undefined): tls.ConnectionOptions => ({
@@ -48,9 +61,11 @@ export const tlsOptions = (host: string, ca: string | undefined): tls.Connection
   ...(ca === undefined ? {} : { ca })
 })
 
-const connect = (url: URL, ca: string | undefined): net.Socket => {
+/** Through `tunnel`, where there is one. */
+const connect = (url: URL, ca: string | undefined, tunnel: net.Socket | undefined): net.Socket => {
   const address = { host: hostOf(url), port: portOf(url) }
-  return url.protocol === "http:" ? net.connect(address) : tls.connect({ ...address, ...tlsOptions(address.host, ca) })
+  if (url.protocol === "http:") return tunnel ?? net.connect(address)
+  return tls.connect({ ...(tunnel === undefined ? address : { socket: tunnel }), ...tlsOptions(address.host, ca) })
 }
 
 /** Node goes on with any TLS server. Not to be done at `secureConnect`: a socket destroyed there aborts the process. */
@@ -66,6 +81,8 @@ const insistOnHttp2 = (session: Http2Session): void => {
 interface Line {
   readonly handler: NodeHttp2Handler
   readonly sockets: Set<net.Socket>
+  /** Waits to be connected through. */
+  tunnel: net.Socket | undefined
   users: number
   retired: boolean
 }
@@ -73,6 +90,7 @@ interface Line {
 const shut = (line: Line): Effect.Effect<void> =>
   Effect.suspend(() => {
     line.handler.destroy()
+    line.tunnel?.destroy()
     const flushed = Effect.forEach(line.sockets, (socket) =>
       Effect.callback<void>((resume) => {
         const closed = (): void => resume(Effect.void)
@@ -87,34 +105,48 @@ const shut = (line: Line): Effect.Effect<void> =>
     )
   })
 
-/** Connections to be made with `ca` (PEM) in place of the trusted roots. */
-export const make = (mode: ConnectionMode, ca: string | undefined): Connections => {
+/** Connections to one endpoint. Makes none yet. */
+export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections => {
   const lines = new Set<Line>()
   const watched = new WeakSet<Http2Session>()
   const speakers = new WeakSet<Http2Session>()
   let current: Line | undefined
 
-  const makeLine = (): Line => {
+  const makeLine = (tunnel?: net.Socket): Line => {
     const sockets = new Set<net.Socket>()
+    const own = (socket: net.Socket): void => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    }
     const handler = new NodeHttp2Handler({
       sessionTimeout: 0,
-      ...(mode === "shared" ? { maxConcurrentStreams: streamsPerConnection } : {}),
+      // a line with a tunnel counts its users by itself: the handler would connect again
+      ...(mode === "shared" && tunnel === undefined ? { maxConcurrentStreams: streamsPerConnection } : {}),
       nodeHttp2ConnectOptions: {
         createConnection: (url) => {
-          const socket = connect(url, ca)
-          sockets.add(socket)
-          socket.once("close", () => sockets.delete(socket))
+          const through = line.tunnel
+          line.tunnel = undefined
+          // the handler has lost the connection that had the tunnel, and would make another one by itself
+          if (tunnel !== undefined && through === undefined) throw new Error("the connection through the proxy has ended")
+          const socket = connect(url, ca, through)
+          own(socket)
           return socket
         }
       }
     })
-    const line: Line = { handler, sockets, users: 0, retired: mode === "isolated" }
+    const line: Line = { handler, sockets, tunnel, users: 0, retired: mode === "isolated" }
     lines.add(line)
+    if (tunnel !== undefined) {
+      own(tunnel)
+      tunnel.once("close", () => {
+        line.retired = true
+        if (line.users === 0) lines.delete(line)
+      })
+    }
     return line
   }
 
-  const acquire = (): Connection => {
-    const line = current === undefined || current.retired ? makeLine() : current
+  const lend = (line: Line): Connection => {
     current = line
     line.users += 1
     let released = false
@@ -127,6 +159,8 @@ export const make = (mode: ConnectionMode, ca: string | undefined): Connections 
           watched.add(session)
           insistOnHttp2(session)
           session.once("remoteSettings", () => speakers.add(session))
+          // the handler gives no further stream to it, and a tunnel is good for one session
+          if (proxy !== undefined) session.once("goaway", () => (line.retired = true))
         }
         return () => speakers.has(session)
       },
@@ -145,8 +179,34 @@ export const make = (mode: ConnectionMode, ca: string | undefined): Connections 
     }
   }
 
+  /** The line that the next stream goes to, if it has not to be made first. */
+  const standing = (): Line | undefined => (current === undefined || current.retired ? undefined : current)
+
+  const acquireDirect = Effect.sync(() => lend(standing() ?? makeLine()))
+
+  /** A line for each tunnel. One that is full takes no further stream, and closes with its last. */
+  const acquireThrough = (proxy: Proxy): Connections["acquire"] => {
+    const way = { url, proxy, ca }
+    const acquire = Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const line = standing()
+        if (line !== undefined && line.users < streamsPerConnection) return Effect.succeed(lend(line))
+        const socket = Tunnel.dial(way)
+        return restore(Tunnel.establish(way, socket)).pipe(
+          Effect.onError(() => Effect.sync(() => socket.destroy())),
+          Effect.map(() => {
+            if (line !== undefined) line.retired = true
+            return lend(makeLine(socket))
+          })
+        )
+      }).pipe(Effect.tap((connection) => Effect.addFinalizer(() => connection.release)))
+    )
+    // those who share wait for one tunnel rather than each make its own
+    return mode === "shared" ? Semaphore.makeUnsafe(1).withPermits(1)(acquire) : acquire
+  }
+
   return {
-    acquire,
+    acquire: proxy === undefined ? acquireDirect : acquireThrough(proxy),
     close: Effect.suspend(() => Effect.forEach(lines, shut, { concurrency: "unbounded", discard: true }))
   }
 }

@@ -1,6 +1,4 @@
 /** From options to an endpoint that can be connected to, or the list of all that is wrong with them (protocol 1.3, 5.1). */
-import { X509Certificate } from "node:crypto"
-import { readFile } from "node:fs/promises"
 import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@smithy/types"
 import * as Effect from "effect/Effect"
@@ -8,10 +6,15 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
-import * as textFile from "../internal/textFile.ts"
+import { awsUrl, custom, regionOf } from "./address.ts"
+import * as AwsConfig from "./awsConfig.ts"
 import * as Chain from "./chain.ts"
 import type { ConnectionMode } from "./connections.ts"
 import type { Provider } from "./credentials.ts"
+import * as Proxy from "./proxy.ts"
+import { type Trust, trust } from "./trust.ts"
+
+export { awsUrl } from "./address.ts"
 
 /** Which endpoint, and how to reach it. */
 export interface Options {
@@ -21,12 +24,22 @@ export interface Options {
   readonly region?: string | undefined
   /** The production variant to ask for; default: SageMaker chooses by weight. */
   readonly variant?: string | undefined
-  /** In place of AWS's own endpoint for the region: `https://host:port`, or `http://` for a local simulator. An AWS host without a port gets 8443, the only one that streams. */
+  /**
+   * In place of AWS's own endpoint for the region: `https://host:port`, or `http://` for a local simulator. An AWS host
+   * without a port gets 8443, the only one that streams. Default: what AWS's own tools take (`AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
+   * `AWS_ENDPOINT_URL`, the profile's `services` section or `endpoint_url`), where any host without a port gets 8443.
+   */
   readonly endpointUrl?: string | undefined
-  /** A PEM file of certificates to trust in place of the usual roots, for a proxy or a simulator. */
+  /** A PEM file of certificates to trust in place of the usual roots, for a proxy or a simulator. Default: `AWS_CA_BUNDLE`, else `ca_bundle` of the profile. */
   readonly caFile?: string | undefined
   /** The same as PEM text, such as `SimulatorServer.certificate`; not together with `caFile`. */
   readonly ca?: string | undefined
+  /**
+   * The HTTP proxy whose tunnel leads to the endpoint: `http://user:password@host:port`, `https://...` or `host:port`; `false`:
+   * none, whatever the environment says. Default, for https:// endpoints: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY`
+   * names the endpoint's host. The proxy must allow CONNECT to the endpoint's port, 8443 at AWS.
+   */
+  readonly proxy?: string | false | undefined
   /**
    * Credentials, or a provider of them; default: the SDK's default chain. A provider is asked again shortly before their
    * expiration, and with `forceRefresh` when AWS says that they have expired.
@@ -42,8 +55,6 @@ export interface Options {
   readonly useDualStack?: boolean | undefined
 }
 
-/** SageMaker streams on this port only; 443 accepts and then hangs (protocol 5.1). */
-const streamingPort = "8443"
 /** Protocol 1.3, for endpoint and variant. */
 const namePattern = /^(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
 const nameRule = "must be letters and digits with hyphens between them, at most 63"
@@ -52,7 +63,7 @@ const regionPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const isProfileName = (name: string | undefined): name is ProfileName => profileNames.some((known) => known === name)
 
 /** Collects what is wrong with options. */
-type Report = (setting: keyof Options, problem: string) => void
+type Report = (setting: string, problem: string) => void
 
 const resolveCapabilities = (given: Options["capabilities"], report: Report): Capabilities => {
   if (typeof given === "object") {
@@ -69,48 +80,9 @@ const checkNames = (options: Options, report: Report): void => {
   if (options.variant !== undefined && !namePattern.test(options.variant)) report("variant", nameRule)
 }
 
-/** The region in the host of an AWS endpoint, also of one within a VPC. */
-export const regionOf = (url: URL): string | undefined =>
-  /(?:^|\.)runtime(?:-fips)?\.sagemaker(?:-fips)?\.([a-z0-9-]+)\./.exec(url.hostname)?.[1]
-
-/** An http(s) URL. */
-export const parseUrl = (text: string | undefined): URL | undefined => {
-  const url = text === undefined ? null : URL.parse(text)
-  return url !== null && (url.protocol === "http:" || url.protocol === "https:") ? url : undefined
-}
-
-const customUrl = (options: Options, report: Report): URL | undefined => {
-  if (options.endpointUrl === undefined) return undefined
-  const url = parseUrl(options.endpointUrl)
-  if (url === undefined) {
-    report("endpointUrl", "must be a URL that starts with https:// or http://")
-    return undefined
-  }
-  if (`${url.username}${url.password}${url.search}${url.hash}` !== "") {
-    report("endpointUrl", "must have no user, query or fragment")
-  }
-  if (url.port === "" && regionOf(url) !== undefined) url.port = streamingPort
-  return url
-}
-
-/** AWS's own endpoint, if the SDK knows one. Its rules are for an older service of the same hosts, without the port and with other FIPS names. */
-export const awsUrl = Option.liftThrowable(
-  (client: SageMakerRuntimeClient, region: string, useFips: boolean, useDualStack: boolean): URL => {
-    const { url } = client.config.endpointProvider({ Region: region, UseDualStack: useDualStack, UseFIPS: false })
-    const own = new URL(url)
-    if (useFips) own.hostname = own.hostname.replace(/^runtime\./, "runtime-fips.")
-    own.port = streamingPort
-    return own
-  }
-)
-
 /** What a promise gives, if it gives anything. */
 const attempt = <A>(promise: () => Promise<A>): Effect.Effect<A | undefined> =>
   Effect.tryPromise(promise).pipe(Effect.option, Effect.map(Option.getOrUndefined))
-
-/** Node takes any text for a list of certificates, and then trusts nobody. */
-const isCertificate = (pem: string): boolean => Option.isSome(parseCertificate(pem))
-const parseCertificate = Option.liftThrowable((pem: string) => new X509Certificate(pem))
 
 /** For the default chain, which otherwise reads the credentials file once a process, and would not see it renewed. */
 const rereading = { ignoreCache: true }
@@ -121,17 +93,44 @@ export interface Resolved {
   readonly variant: string | undefined
   readonly region: string
   readonly url: URL
+  /** PEM to trust in place of the usual roots. */
   readonly ca: string | undefined
+  readonly proxy: Proxy.Proxy | undefined
   readonly capabilities: Capabilities
   readonly credentials: Provider
 }
 
 /** What options come to, as far as they do. */
-export interface Examined extends Omit<Resolved, "name" | "region" | "url"> {
+export interface Examined extends Omit<Resolved, "name" | "region" | "url" | "ca" | "proxy"> {
   readonly issues: ReadonlyArray<FluxError.SettingsIssue>
   readonly region: string | undefined
   readonly url: URL | undefined
+  /** The variable or the place in the profile that the address comes from; undefined where it is the option or AWS's own. */
+  readonly urlSource: string | undefined
+  readonly trust: Trust | undefined
+  /** Undefined where there is no address, or what names the proxy is wrong. */
+  readonly route: Proxy.Route | undefined
 }
+
+/** An address that is not AWS's own; no `url` where it is wrong. */
+interface Custom {
+  readonly url: URL | undefined
+  readonly source: string
+}
+
+/** The address that is given, else the one that AWS's tools would take. */
+const customAddress = Effect.fnUntraced(function*(given: string | undefined, report: Report): Effect.fn.Return<Custom | undefined> {
+  const found = given === undefined ? yield* AwsConfig.endpointUrl : Result.succeed({ value: given, source: "endpointUrl" })
+  if (Result.isFailure(found)) {
+    report(found.failure.setting, found.failure.problem)
+    return { url: undefined, source: found.failure.setting }
+  }
+  if (found.success === undefined) return undefined
+  const { source, value } = found.success
+  const { problems, url } = custom(value, given === undefined)
+  for (const problem of problems) report(source, problem)
+  return { url, source }
+})
 
 /** Looks at options, and at what the SDK finds where they say nothing. Connects to nothing. */
 export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Examined> {
@@ -139,19 +138,9 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const report: Report = (setting, problem) => issues.push({ setting, problem })
   checkNames(options, report)
   const capabilities = resolveCapabilities(options.capabilities, report)
-  const custom = customUrl(options, report)
-  const { caFile } = options
-  const file = caFile === undefined ? undefined : yield* attempt(() => readFile(caFile))
-  const decoded = file && textFile.decode(file)
-  const ca = caFile === undefined ? options.ca : decoded && Result.getOrElse(decoded, () => "")
-  if (caFile !== undefined && options.ca !== undefined) report("ca", "give either ca or caFile")
-  if (caFile !== undefined && ca === undefined) report("caFile", `${caFile} cannot be read`)
-  else if (decoded !== undefined && Result.isFailure(decoded)) report("caFile", `${caFile} holds no certificate in PEM form: it ${decoded.failure}`)
-  else if (ca !== undefined && !isCertificate(ca)) {
-    report(caFile === undefined ? "ca" : "caFile", `${caFile ?? "it"} holds no certificate in PEM form`)
-  }
+  const address = yield* customAddress(options.endpointUrl, report)
 
-  const urlRegion = custom === undefined ? undefined : regionOf(custom)
+  const urlRegion = address?.url && regionOf(address.url)
   const wanted = options.region ?? urlRegion
   const trail = options.credentials === undefined ? Chain.make() : undefined
   const client = new SageMakerRuntimeClient({
@@ -167,24 +156,32 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
     report("region", "must be the name of an AWS region, such as us-east-1")
   } else if (region === undefined) report("region", "is required: give it, or set AWS_REGION")
   else if (urlRegion !== undefined && urlRegion !== region) {
-    report("region", `is ${region}, but endpointUrl is in ${urlRegion}`)
+    report("region", `is ${region}, but ${address?.source} is in ${urlRegion}`)
   }
   const useFips = options.useFips ?? (yield* attempt(() => client.config.useFipsEndpoint())) ?? false
   const useDualStack = options.useDualStack ?? (yield* attempt(() => client.config.useDualstackEndpoint())) ?? false
-  if (options.endpointUrl !== undefined && useFips) report("useFips", "cannot be combined with endpointUrl: give a FIPS host there")
-  if (options.endpointUrl !== undefined && useDualStack) report("useDualStack", "cannot be combined with endpointUrl: give a dual-stack host there")
+  if (address !== undefined && useFips) report("useFips", `cannot be combined with ${address.source}: give a FIPS host there`)
+  if (address !== undefined && useDualStack) report("useDualStack", `cannot be combined with ${address.source}: give a dual-stack host there`)
 
   const regionIsSound = !issues.some(({ setting }) => setting === "region")
-  const url = custom ?? (region === undefined || !regionIsSound || options.endpointUrl !== undefined
+  const url = address !== undefined
+    ? address.url
+    : region === undefined || !regionIsSound
     ? undefined
-    : Option.getOrUndefined(awsUrl(client, region, useFips, useDualStack)))
-  if (url === undefined && regionIsSound && options.endpointUrl === undefined) report("region", "has no endpoint that the SDK knows")
+    : Option.getOrUndefined(awsUrl(client, region, useFips, useDualStack))
+  if (url === undefined && regionIsSound && address === undefined) report("region", "has no endpoint that the SDK knows")
+  const trusted = yield* trust(options, url?.protocol !== "http:")
+  if (Result.isFailure(trusted)) trusted.failure.forEach(({ problem, setting }) => report(setting, problem))
+  const route = url && (yield* Proxy.route(options.proxy, url))
+  if (route !== undefined && Result.isFailure(route)) report(route.failure.setting, route.failure.problem)
   return {
     issues,
     variant: options.variant,
     region,
     url,
-    ca,
+    urlSource: options.endpointUrl === undefined ? address?.source : undefined,
+    trust: Result.isSuccess(trusted) ? trusted.success : undefined,
+    route: route !== undefined && Result.isSuccess(route) ? route.success : undefined,
     capabilities,
     credentials: Object.assign<Provider, Pick<Provider, "trail">>((options) => client.config.credentials(options), { trail })
   }
@@ -192,10 +189,9 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
 
 /** Resolves options; fails with `InvalidSettings`, which names every problem. Connects to nothing. */
 export const resolve = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Resolved, FluxError.FluxError> {
-  const { issues, ...found } = yield* examine(options)
-  const { region, url } = found
+  const { capabilities, credentials, issues, region, route, trust, url, variant } = yield* examine(options)
   if (issues.length > 0 || region === undefined || url === undefined || options.endpointName === undefined) {
     return yield* FluxError.make(new FluxError.InvalidSettings({ issues }), "settings")
   }
-  return { ...found, name: options.endpointName, region, url }
+  return { name: options.endpointName, variant, region, url, ca: trust?.ca, proxy: route?.proxy, capabilities, credentials }
 })

@@ -19,6 +19,7 @@ import type { Connection, Connections } from "./connections.ts"
 import * as Credentials from "./credentials.ts"
 import type { Resolved } from "./endpoint.ts"
 import { bareError, fromRefusal, type Refusal } from "./errors.ts"
+import { nameOf } from "./proxy.ts"
 import * as SageMakerStream from "./stream.ts"
 
 /** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
@@ -201,8 +202,10 @@ export const make = (
     const { identity } = held
     const clock = yield* Clock.Clock
     const exchange = yield* Effect.acquireRelease(
-      Effect.sync(() => makeExchange(connections.acquire())),
-      (exchange) => exchange.free
+      Effect.map(connections.acquire, makeExchange),
+      (exchange) => exchange.free,
+      // a proxy may keep it waiting
+      { interruptible: endpoint.proxy !== undefined }
     )
     exchanges.set(exchange.body, exchange)
     const { client, keys } = identityOf(held)
@@ -236,7 +239,7 @@ export const make = (
       return FluxError.make(
         exchange.speaksHttp2()
           ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })
-          : new FluxError.ConnectFailed({ target: endpoint.url.host, cause: error }),
+          : new FluxError.ConnectFailed({ target: endpoint.url.host, proxy: endpoint.proxy && nameOf(endpoint.proxy), cause: error }),
         "open"
       )
     }

@@ -10,26 +10,39 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
-import { hostOf, portOf, tlsOptions } from "./connections.ts"
+import { hostOf, portOf } from "./address.ts"
+import { tlsOptions } from "./connections.ts"
 import { bareError } from "./errors.ts"
+import * as Tunnel from "./tunnel.ts"
 
 /** How long each step may take, seconds. */
 const stepBound = 5
 
 /** The addresses of the name. */
-export const lookup = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<ReadonlyArray<string>, FluxError.FluxError> {
-  const host = hostOf(url)
-  if (net.isIP(host) !== 0) return [host]
-  const found = yield* bounded(url, Effect.tryPromise({ try: () => resolveName(host, { all: true }), catch: (cause) => failed(url, cause) }))
-  return found.map(({ address }) => address)
-})
+export const lookup = (url: URL): Effect.Effect<ReadonlyArray<string>, FluxError.FluxError> =>
+  addressesOf(url, (cause) => failed(url, cause))
 
 /** A TCP connection, as long as the Scope. */
 export const dial = Effect.fnUntraced(function*(url: URL): Effect.fn.Return<net.Socket, FluxError.FluxError, Scope.Scope> {
   const socket = yield* held(() => net.connect({ host: hostOf(url), port: portOf(url) }))
-  yield* bounded(url, happens(url, socket, "connect"))
+  yield* happens(url, socket, "connect")
   return socket
 })
+
+/** The addresses of a proxy's name. */
+export const lookupProxy = (way: Tunnel.Way): Effect.Effect<ReadonlyArray<string>, FluxError.FluxError> =>
+  addressesOf(way.proxy.url, (cause) => Tunnel.unreachable(way, cause))
+
+/** A connection to a proxy, as long as the Scope; with TLS where the proxy speaks it. */
+export const dialProxy = Effect.fnUntraced(function*(way: Tunnel.Way): Effect.fn.Return<net.Socket, FluxError.FluxError, Scope.Scope> {
+  const socket = yield* held(() => Tunnel.dial(way))
+  yield* Tunnel.within(stepBound, way, Tunnel.connected(way, socket))
+  return socket
+})
+
+/** Makes a connection to a proxy one to the server. */
+export const tunnel = (way: Tunnel.Way, socket: net.Socket): Effect.Effect<void, FluxError.FluxError> =>
+  Tunnel.within(stepBound, way, Tunnel.request(way, socket))
 
 /** TLS over a TCP connection. Trusts as a session does. */
 export const secure = Effect.fnUntraced(function*(
@@ -38,7 +51,7 @@ export const secure = Effect.fnUntraced(function*(
   ca: string | undefined
 ): Effect.fn.Return<tls.TLSSocket, FluxError.FluxError, Scope.Scope> {
   const secured = yield* held(() => tls.connect({ socket, ...tlsOptions(hostOf(url), ca) }))
-  yield* bounded(url, happens(url, secured, "secureConnect"))
+  yield* happens(url, secured, "secureConnect")
   if (secured.alpnProtocol !== "h2") return yield* failed(url, new Error("the server does not offer HTTP/2"))
   return secured
 })
@@ -59,7 +72,7 @@ export const greet = Effect.fnUntraced(function*(
     Effect.sync(() => http2.connect(url, { createConnection: () => socket }).on("error", ignore)),
     (session) => Effect.sync(() => session.destroy())
   )
-  yield* bounded(url, happens(url, session, "remoteSettings"))
+  yield* happens(url, session, "remoteSettings")
   const asked = clock.currentTimeMillisUnsafe()
   const date = yield* Effect.callback<string | undefined>((resume) => {
     const request = session.request({ ":method": "GET", ":path": "/ping" })
@@ -76,10 +89,20 @@ export const greet = Effect.fnUntraced(function*(
 const failed = (url: URL, cause: unknown): FluxError.FluxError =>
   FluxError.make(new FluxError.ConnectFailed({ target: url.host, cause: bareError(cause, []) }), "open")
 
-const bounded = <A>(url: URL, step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
+/** What to say of an error. */
+type Explain = (cause: unknown) => FluxError.FluxError
+
+const addressesOf = (url: URL, explain: Explain): Effect.Effect<ReadonlyArray<string>, FluxError.FluxError> => {
+  const host = hostOf(url)
+  if (net.isIP(host) !== 0) return Effect.succeed([host])
+  const found = Effect.tryPromise({ try: () => resolveName(host, { all: true }), catch: explain })
+  return Effect.map(bounded(explain, found), (addresses) => addresses.map(({ address }) => address))
+}
+
+const bounded = <A>(explain: Explain, step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
   Effect.timeoutOrElse(step, {
     duration: `${stepBound} seconds`,
-    orElse: () => Effect.fail(failed(url, new Error(`nothing came within ${stepBound} s`)))
+    orElse: () => Effect.fail(explain(new Error(`nothing came within ${stepBound} s`)))
   })
 
 const ignore = (): void => undefined
@@ -101,10 +124,13 @@ const happens = (
   source: net.Socket | http2.ClientHttp2Session,
   event: string
 ): Effect.Effect<void, FluxError.FluxError> =>
-  Effect.callback<void, FluxError.FluxError>((resume) => {
-    const came = (): void => resume(Effect.void)
-    const broke = (cause: Error): void => resume(Effect.fail(failed(url, cause)))
-    const closed = (): void => broke(new Error("the server closed the connection"))
-    source.once(event, came).once("error", broke).once("close", closed)
-    return Effect.sync(() => void source.off(event, came).off("error", broke).off("close", closed))
-  })
+  bounded(
+    (cause) => failed(url, cause),
+    Effect.callback<void, FluxError.FluxError>((resume) => {
+      const came = (): void => resume(Effect.void)
+      const broke = (cause: Error): void => resume(Effect.fail(failed(url, cause)))
+      const closed = (): void => broke(new Error("the server closed the connection"))
+      source.once(event, came).once("error", broke).once("close", closed)
+      return Effect.sync(() => void source.off(event, came).off("error", broke).off("close", closed))
+    })
+  )

@@ -60,7 +60,7 @@ const listening = (server: net.Server, scheme: string): Effect.Effect<string, ne
     return `${scheme}://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
   }))
 
-const all = ["node", "settings", "endpoint", "region", "credentials", "address", "name", "tcp", "tls", "http2", "clock", "session", "audio", "configure", "close"]
+const all = ["node", "settings", "endpoint", "region", "credentials", "address", "name", "tcp", "proxy", "tls", "http2", "clock", "session", "audio", "configure", "close"]
 
 /** What is wrong, and no more. */
 const troubles = (found: ReadonlyArray<Finding>): ReadonlyArray<Finding> => found.filter(({ state }) => state === "failed" || state === "warning")

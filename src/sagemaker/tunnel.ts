@@ -1,0 +1,101 @@
+/**
+ * A tunnel through an HTTP proxy. Node's own HTTP client makes the CONNECT request: its parser takes an answer in any pieces,
+ * bounds it, and gives back the bytes that came with it. The socket belongs to whoever asks for the tunnel, at any moment.
+ */
+import * as http from "node:http"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as FluxError from "../FluxError.ts"
+import { hostOf, portOf } from "./address.ts"
+import { bareError } from "./errors.ts"
+import { nameOf, type Proxy } from "./proxy.ts"
+
+/** Through which proxy to which server. */
+export interface Way {
+  readonly url: URL
+  readonly proxy: Proxy
+  /** PEM that is trusted besides the usual roots, in case the proxy speaks TLS. */
+  readonly ca: string | undefined
+}
+
+/** How long a proxy may take for all of it, seconds: less than the bound of opening, whose error cannot name the proxy. */
+const bound = 10
+
+/** `problem` is in words that `FluxError.ConnectFailed` has hints for. A proxy's own words are not repeated: it knows secrets. */
+const failed = ({ proxy, url }: Way, problem: string): FluxError.FluxError =>
+  FluxError.make(new FluxError.ConnectFailed({ target: url.host, proxy: nameOf(proxy), cause: new Error(problem) }), "open")
+
+/** The proxy is not there. */
+export const unreachable = (way: Way, cause: unknown): FluxError.FluxError =>
+  failed(way, `the proxy cannot be reached: ${bareError(cause, []).message}`)
+
+/** Bounds a step by seconds. */
+export const within = (seconds: number, way: Way, step: Effect.Effect<void, FluxError.FluxError>): Effect.Effect<void, FluxError.FluxError> =>
+  Effect.timeoutOrElse(step, {
+    duration: `${seconds} seconds`,
+    orElse: () => Effect.fail(failed(way, `the proxy gave no answer within ${seconds} s`))
+  })
+
+/** A socket to the proxy, which begins to connect. Its errors harm nobody. */
+export const dial = ({ ca, proxy }: Way): net.Socket => {
+  const host = hostOf(proxy.url)
+  const address = { host, port: portOf(proxy.url) }
+  const socket = proxy.url.protocol === "http:" ? net.connect(address) : tls.connect({
+    ...address,
+    ALPNProtocols: ["http/1.1"],
+    ...(net.isIP(host) === 0 ? { servername: host } : {}),
+    ...(ca === undefined ? {} : { ca: [...tls.getCACertificates("default"), ca] })
+  })
+  return socket.on("error", ignore)
+}
+
+/** Waits until the socket of {@link dial} is connected, with TLS where the proxy speaks it. */
+export const connected = (way: Way, socket: net.Socket): Effect.Effect<void, FluxError.FluxError> =>
+  Effect.callback<void, FluxError.FluxError>((resume) => {
+    const event = socket instanceof tls.TLSSocket ? "secureConnect" : "connect"
+    let isReached = false
+    const reached = (): void => void (isReached = true)
+    const came = (): void => resume(Effect.void)
+    const broke = (cause: Error): void => {
+      const hasFailedTls = isReached && event === "secureConnect"
+      resume(Effect.fail(hasFailedTls ? failed(way, `the proxy's TLS cannot be used: ${bareError(cause, []).message}`) : unreachable(way, cause)))
+    }
+    const closed = (): void => broke(new Error("it closed the connection"))
+    socket.once("connect", reached).once(event, came).once("error", broke).once("close", closed)
+    return Effect.sync(() => void socket.off("connect", reached).off(event, came).off("error", broke).off("close", closed))
+  })
+
+/** Asks a connected proxy for the tunnel; from then on the socket speaks with the server itself. */
+export const request = (way: Way, socket: net.Socket): Effect.Effect<void, FluxError.FluxError> =>
+  Effect.callback<void, FluxError.FluxError>((resume) => {
+    const { proxy: { authorization }, url } = way
+    const authority = `${url.hostname}:${portOf(url)}`
+    const fail = (problem: string): void => resume(Effect.fail(failed(way, problem)))
+    const asked = http.request({
+      method: "CONNECT",
+      path: authority,
+      headers: {
+        host: authority,
+        "proxy-connection": "keep-alive",
+        ...(authorization === undefined ? {} : { "proxy-authorization": Redacted.value(authorization) })
+      },
+      createConnection: () => socket
+    })
+    asked.once("connect", ({ statusCode = 0 }, _, head: Buffer) => {
+      if (statusCode < 200 || statusCode > 299) return fail(`the proxy answered ${statusCode} ${http.STATUS_CODES[statusCode] ?? ""}`.trimEnd())
+      if (head.length > 0) socket.unshift(head)
+      resume(Effect.void)
+    })
+    asked.on("error", (error: NodeJS.ErrnoException) =>
+      fail(error.code?.startsWith("HPE_") === true ? "the proxy does not speak HTTP" : "the proxy closed the connection before it answered"))
+    asked.end()
+    return Effect.sync(() => asked.destroy())
+  })
+
+/** Makes a socket of {@link dial} a tunnel, within a bound. */
+export const establish = (way: Way, socket: net.Socket): Effect.Effect<void, FluxError.FluxError> =>
+  within(bound, way, Effect.andThen(connected(way, socket), request(way, socket)))
+
+const ignore = (): void => undefined
