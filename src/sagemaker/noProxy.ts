@@ -11,11 +11,11 @@ const split = (entry: string): readonly [host: string, port: string | undefined]
 }
 
 const isInRange = (host: string, range: string): boolean => {
-  const [network = "", bits] = range.split("/")
+  const [, network = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(range) ?? []
   const family = net.isIP(network)
   const size = family === 6 ? 128 : 32
-  const prefix = bits === undefined ? size : Number(bits)
-  if (family === 0 || net.isIP(host) === 0 || bits === "" || !(Number.isInteger(prefix) && prefix >= 0 && prefix <= size)) return false
+  const prefix = Number(bits ?? size)
+  if (family === 0 || prefix > size) return false
   const list = new net.BlockList()
   list.addSubnet(network, prefix, family === 6 ? "ipv6" : "ipv4")
   return list.check(host, net.isIP(host) === 6 ? "ipv6" : "ipv4")

@@ -54,7 +54,8 @@ export const serve = (options: {
       server.on("connect", (request, client: Duplex, head: Buffer) => {
         const one: Asked = { target: request.url ?? "", headers: request.headers }
         asked.push(one)
-        client.on("error", () => undefined)
+        // sockets of this server stay open at one end
+        client.on("error", () => undefined).on("end", () => client.end())
         const answer = options.answer ?? ((_, open) => {
           client.write(established)
           open()
