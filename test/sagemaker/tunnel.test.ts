@@ -78,7 +78,7 @@ describe("a tunnel", () => {
       ]) {
         const proxy = yield* proxyServer.serve({
           answer: (socket, open) => {
-            const bytes = [...text]
+            const bytes = text.split("")
             const next = (): void => {
               const byte = bytes.shift()
               if (byte === undefined) return open()
