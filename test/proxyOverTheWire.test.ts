@@ -82,6 +82,7 @@ describe.concurrent("a conversation through a proxy", { timeout: 60_000 }, () =>
       const { proxy, said, sessions } = yield* conversation("isolated", { maxSessionAge: "1 second" }, () => undefined)
       assert.deepStrictEqual(said, [lines[0]])
       assert.isAbove(sessions, 1)
-      assert.strictEqual(proxy.asked.length, sessions)
+      // one may be on its way when the call ends
+      assert.isAtLeast(proxy.asked.length, sessions)
     }))
 })

@@ -54,18 +54,21 @@ export interface Way {
   readonly proxy: Proxy | undefined
 }
 
-/** Whom TLS trusts, and that it is for HTTP/2. `ca` is PEM in place of the usual roots. */
-export const tlsOptions = (host: string, ca: string | undefined): tls.ConnectionOptions => ({
+/** Whom TLS trusts, and that it is for HTTP/2. `trusted` is in place of the usual roots. */
+export const tlsOptions = (host: string, trusted: tls.SecureContext | undefined): tls.ConnectionOptions => ({
   ALPNProtocols: ["h2"],
   ...(net.isIP(host) === 0 ? { servername: host } : {}),
-  ...(ca === undefined ? {} : { ca })
+  ...(trusted === undefined ? {} : { secureContext: trusted })
 })
 
+/** PEM as TLS takes it. To be made once: a machine's bundle of certificates takes tens of ms. */
+export const trustOf = (ca: string | undefined): tls.SecureContext | undefined => (ca === undefined ? undefined : tls.createSecureContext({ ca }))
+
 /** Through `tunnel`, where there is one. */
-const connect = (url: URL, ca: string | undefined, tunnel: net.Socket | undefined): net.Socket => {
+const connect = (url: URL, trusted: tls.SecureContext | undefined, tunnel: net.Socket | undefined): net.Socket => {
   const address = { host: hostOf(url), port: portOf(url) }
   if (url.protocol === "http:") return tunnel ?? net.connect(address)
-  return tls.connect({ ...(tunnel === undefined ? address : { socket: tunnel }), ...tlsOptions(address.host, ca) })
+  return tls.connect({ ...(tunnel === undefined ? address : { socket: tunnel }), ...tlsOptions(address.host, trusted) })
 }
 
 /** Node goes on with any TLS server. Not to be done at `secureConnect`: a socket destroyed there aborts the process. */
@@ -110,6 +113,7 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
   const lines = new Set<Line>()
   const watched = new WeakSet<Http2Session>()
   const speakers = new WeakSet<Http2Session>()
+  const trusted = trustOf(ca)
   let current: Line | undefined
 
   const makeLine = (tunnel?: net.Socket): Line => {
@@ -128,7 +132,7 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
           line.tunnel = undefined
           // the handler has lost the connection that had the tunnel, and would make another one by itself
           if (tunnel !== undefined && through === undefined) throw new Error("the connection through the proxy has ended")
-          const socket = connect(url, ca, through)
+          const socket = connect(url, trusted, through)
           own(socket)
           return socket
         }
@@ -186,7 +190,7 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
 
   /** A line for each tunnel. One that is full takes no further stream, and closes with its last. */
   const acquireThrough = (proxy: Proxy): Connections["acquire"] => {
-    const way = { url, proxy, ca }
+    const way = { url, proxy, trusted: Tunnel.trustOf(proxy, ca) }
     const acquire = Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const line = standing()

@@ -16,9 +16,13 @@ import { nameOf, type Proxy } from "./proxy.ts"
 export interface Way {
   readonly url: URL
   readonly proxy: Proxy
-  /** PEM that is trusted besides the usual roots, in case the proxy speaks TLS. */
-  readonly ca: string | undefined
+  /** Whom to trust if the proxy speaks TLS; see {@link trustOf}. */
+  readonly trusted: tls.SecureContext | undefined
 }
+
+/** For a proxy of TLS, PEM besides the usual roots: a proxy's certificate may be of either. Undefined: the usual roots. To be made once. */
+export const trustOf = ({ url }: Proxy, ca: string | undefined): tls.SecureContext | undefined =>
+  ca === undefined || url.protocol === "http:" ? undefined : tls.createSecureContext({ ca: [...tls.getCACertificates("default"), ca] })
 
 /** How long a proxy may take for all of it, seconds: less than the bound of opening, whose error cannot name the proxy. */
 const bound = 10
@@ -39,14 +43,14 @@ export const within = (seconds: number, way: Way, step: Effect.Effect<void, Flux
   })
 
 /** A socket to the proxy, which begins to connect. Its errors harm nobody. */
-export const dial = ({ ca, proxy }: Way): net.Socket => {
+export const dial = ({ proxy, trusted }: Way): net.Socket => {
   const host = hostOf(proxy.url)
   const address = { host, port: portOf(proxy.url) }
   const socket = proxy.url.protocol === "http:" ? net.connect(address) : tls.connect({
     ...address,
     ALPNProtocols: ["http/1.1"],
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    ...(ca === undefined ? {} : { ca: [...tls.getCACertificates("default"), ca] })
+    ...(trusted === undefined ? {} : { secureContext: trusted })
   })
   return socket.on("error", ignore)
 }

@@ -59,7 +59,7 @@ describe.concurrent("the environment that people have", { timeout: 120_000 }, ()
         AWS_ENDPOINT_URL: "rubbish", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: "http://127.0.0.1:1", AWS_CA_BUNDLE: "/missing", AWS_CONFIG_FILE: config,
         HTTPS_PROXY: proxy.url, HTTP_PROXY: proxy.url, http_proxy: proxy.url, ALL_PROXY: proxy.url
       }
-      const within = yield* Effect.promise(() => run([...simulate], { env: hostile }))
+      const within = yield* Effect.promise(() => run(simulate, { env: hostile }))
       assert.deepStrictEqual([within.status, within.lines.length], [0, 3], within.stderr)
       const other = yield* Effect.promise(() => simulator())
       const transcribed = yield* Effect.promise(() => run(["transcribe", file("first.wav", firstTurn), "--pace", "fast"], { env: { ...other.env, ...hostile } }))

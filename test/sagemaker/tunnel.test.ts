@@ -145,7 +145,7 @@ describe("a tunnel", () => {
       const { port, vacant } = yield* server
       for (const tls of [undefined, localhost]) {
         for (const connections of ["isolated", "shared"] as const) {
-          const proxy = yield* proxyServer.serve({ ...(tls === undefined ? {} : { tls }) })
+          const proxy = yield* proxyServer.serve(tls === undefined ? {} : { tls })
           const hanging = yield* proxyServer.serve({ answer: (socket) => socket.resume(), ...(tls === undefined ? {} : { tls }) })
           const urlOf = ({ url }: proxyServer.ProxyServer): string => url.replace("127.0.0.1", "localhost")
           const stuck = yield* transportTo(port, { proxy: urlOf(hanging), connections })
