@@ -9,6 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as Connections from "../../src/sagemaker/connections.ts"
+import * as Proxy from "../../src/sagemaker/proxy.ts"
 import * as SageMakerTransport from "../../src/SageMakerTransport.ts"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as bare from "../support/bareServer.ts"
@@ -138,6 +140,19 @@ describe("a tunnel", () => {
       assert.strictEqual(proxy.asked.length, 4)
       yield* Scope.close(scope, Exit.void)
       yield* Effect.all([vacant, proxy.vacant])
+    }))
+
+  it.live("goes with the Scope, also where nothing was sent through it", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxyServer.serve({ answer: (socket) => socket.resume().write(proxyServer.established) })
+      const { proxy: way } = yield* Effect.fromResult(yield* Proxy.route(proxy.url, new URL("https://localhost:8443")))
+      for (const mode of ["isolated", "shared"] as const) {
+        const { acquire, close } = Connections.make(mode, { url: new URL("https://localhost:8443"), ca: undefined, proxy: way })
+        yield* Effect.scoped(acquire)
+        if (mode === "shared") yield* close
+        yield* proxy.vacant
+      }
+      assert.strictEqual(proxy.asked.length, 2)
     }))
 
   it.live("that an opening did without keeps nothing: interrupted at any moment", () =>
