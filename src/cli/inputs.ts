@@ -10,7 +10,7 @@ import type { Checked } from "./flags.ts"
 /** The text of a file, or why it cannot be read, and what it is if no text. */
 export const read = (flag: string, path: string): Effect.Effect<Checked<string>, never, FileSystem.FileSystem> =>
   Effect.map(find(flag, path), Result.flatMap(Option.match({
-    onNone: () => Result.fail([`${flag}: ${path} cannot be read: it is not there`]),
+    onNone: () => Result.fail([`${flag}: ${path} cannot be read`]),
     onSome: (text) => Result.succeed(text)
   })))
 

@@ -63,7 +63,7 @@ describe.concurrent("flux-stt and text files", { timeout: 60_000 }, () => {
     assert.match(none.stderr, /words are placeholders/)
     const missing = await run([...simulate, audio("alone"), "--script", "nowhere.txt"])
     assert.strictEqual(missing.status, 2)
-    assert.match(missing.stderr, /script: nowhere\.txt cannot be read: it is not there/)
+    assert.match(missing.stderr, /script: nowhere\.txt cannot be read\n/)
   })
 
   it("a transcript that this user may not read is told", async (context) => {
