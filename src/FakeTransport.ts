@@ -278,7 +278,10 @@ const connect = Effect.fnUntraced(function*(
     wire,
     {
       now: () => clock.currentTimeMillisUnsafe(),
-      after: (millis, run) => void fork(Effect.delay(Effect.sync(run), millis))
+      // a client that goes on without waiting goes first
+      after: (millis, run) => void fork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(run))),
+      // takes no time of the Clock: in a test nobody may be there to let it pass
+      decoded: (run) => void fork(Effect.andThen(Effect.yieldNow, Effect.sync(run)))
     }
   )
   yield* Effect.addFinalizer(() => Effect.sync(player.gone))

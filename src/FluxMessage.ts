@@ -62,7 +62,8 @@ export const ConfigureSuccess = Schema.Struct({
   thresholds: Thresholds,
   keyterms: Schema.Array(Schema.String),
   language_hints: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String))),
-  numerals: Schema.optionalKey(Schema.NullOr(Schema.Boolean))
+  numerals: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
+  profanity_filter: Schema.optionalKey(Schema.NullOr(Schema.Boolean))
 })
 export type ConfigureSuccess = typeof ConfigureSuccess.Type
 

@@ -6,7 +6,9 @@ import type { ProfileName } from "../FluxTransport.ts"
 import * as Fault from "./Fault.ts"
 import * as FluxModel from "./FluxModel.ts"
 import * as Ledger from "./Ledger.ts"
-import type { Profile } from "./Profile.ts"
+import * as query from "./model/query.ts"
+import * as uuid7 from "./model/uuid7.ts"
+import * as Profile from "./Profile.ts"
 import type { Recording } from "./Recording.ts"
 import * as Replay from "./Replay.ts"
 import { placeholders, type Script } from "./Script.ts"
@@ -18,7 +20,7 @@ export interface Behaviour {
   /** What is said in each session, and the faults that belong to it; default: placeholders, such as `speech-1`. */
   readonly script?: Script | undefined
   /** Which bundle it plays; default: the narrowest that runs the model asked for. */
-  readonly profile?: ProfileName | Profile | undefined
+  readonly profile?: ProfileName | Profile.Profile | undefined
   /** What CloseStream does to an open turn (protocol 4.6); default the script's, else `update`. */
   readonly closeMode?: FluxModel.CloseMode | undefined
   /** What goes wrong, besides the faults of the script. */
@@ -40,7 +42,7 @@ export interface Request {
   readonly query: string
   /** SageMaker's id of it. */
   readonly requestId: string
-  /** Flux's id of the session: a UUID, of version 7 where it comes from Flux. */
+  /** Flux's id of the session: a UUID of version 4; a bundle with `requestIdVersion` 7 makes one of that out of it. */
   readonly fluxRequestId: string
   readonly endpointName: string
   readonly region: string
@@ -148,6 +150,11 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
     return { recorder, tell }
   }
 
+  const requestIdOf = (request: Request, now: number): string =>
+    Profile.resolve(profile, query.modelOf(request.query)).requestIdVersion === 7
+      ? uuid7.from(request.fluxRequestId, now)
+      : request.fluxRequestId
+
   return {
     open: (request, wire, surroundings) => {
       const session = numbers++
@@ -173,7 +180,7 @@ export const make = (behaviour: Behaviour, onHappening: (happening: Happening) =
         model: () =>
           FluxModel.make({
             query: request.query,
-            requestId: request.fluxRequestId,
+            requestId: requestIdOf(request, surroundings.now()),
             script,
             closeMode,
             profile,

@@ -4,7 +4,8 @@
  * messages.
  *
  * It recognises no words: a script says what is heard. Unless the script says otherwise a turn opens at the first 80 ms frame that is at least -40 dBFS
- * loud, a word is heard for every 320 ms of voice, and silence of 1 s is full confidence that the turn is over.
+ * loud, a word is heard for every 320 ms of voice, and silence of 1 s is full confidence that the turn is over (1.25 s in
+ * the first turn of a session, where the bundle has `endOfTurnMemory`).
  */
 import * as Result from "effect/Result"
 import type { Format } from "../Audio.ts"
@@ -101,7 +102,7 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
   let closed = false
 
   const hearing = <F extends Frame>(listener: Listener<F>, voice: Voice<F>): Hearing => {
-    const engine = turnEngine.make(voice, say, () => active)
+    const engine = turnEngine.make({ voice, say, active: () => active, memory: profile.endOfTurnMemory === true })
     const heard = (frames: ReadonlyArray<F>): Array<Said> => {
       const messages: Array<Said> = []
       for (const frame of frames) {
@@ -128,7 +129,8 @@ const session = (asked: query.Query, profile: Profile.Profile, options: Options)
   }
   const close = (): Reply => {
     const messages = ear.rest()
-    const last = ear.close(closeMode)
+    // an Update of the last frame has said it all
+    const last = closeMode === "update" && messages.at(-1)?.kind === "Update" ? undefined : ear.close(closeMode)
     if (last !== undefined) messages.push(last)
     return closing(messages)
   }

@@ -15,7 +15,7 @@ export const Ending = Schema.Literals([
   "flux-closed",
   /** Flux's own fatal Error. */
   "flux-error",
-  /** The client ended its request body first, which cuts the output (protocol 5.8). */
+  /** The client ended its request body first, which cuts the output (protocol 5.8); `reason` tells of a tail that was lost. */
   "client-ended",
   /** The client's stream was reset or its socket lost. */
   "lost",
@@ -43,7 +43,7 @@ export const SessionRecord = Schema.Struct({
   openedAt: Schema.Finite,
   endedAt: Schema.optionalKey(Schema.Finite),
   ending: Ending,
-  /** Why, where that needs saying: the true reason of a refusal. */
+  /** Why, where that needs saying: the true reason of a refusal, or that the answer to CloseStream was lost. */
   reason: Schema.optionalKey(Schema.String),
   /** Faults that happened; `at` is ms since `openedAt`. */
   faults: Schema.Array(Schema.Struct({ fault: Schema.String, at: Schema.Finite, audioSeconds: Schema.Finite })),

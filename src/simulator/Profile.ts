@@ -24,6 +24,15 @@ export interface Profile {
   readonly wordTimes: boolean
   /** How an unset eager threshold is echoed by ConfigureSuccess (protocol 2.3: unknown). */
   readonly unsetEager: "absent" | "null"
+  /**
+   * Whether the first turn of a session is ended later than those after it: Flux keeps what it knows of ends of turns
+   * over the turns of a connection, and a new connection has nothing of it (protocol 11.6). Absent: no.
+   */
+  readonly endOfTurnMemory?: boolean | undefined
+  /** Whether audio windows carry the noise of 32-bit floats, such as 0.47999996 (protocol 2.2, 11.7). Absent: no. */
+  readonly float32Windows?: boolean | undefined
+  /** Version of the UUIDs that are request ids (protocol 11.7). Absent: 4. */
+  readonly requestIdVersion?: 4 | 7 | undefined
   /** The `code` of a ConfigureFailure (protocol 2.4); absent: the message has neither code nor description. */
   readonly configureFailureCode?: string | undefined
 }
@@ -31,8 +40,8 @@ export interface Profile {
 /** The known bundles (protocol 1.1, 2, 3 and 8), narrowest first. */
 export const profiles: Readonly<Record<ProfileName, Profile>> = {
   /**
-   * Takes CloseStream alone. Word times: as in the protocol's example of its model (2.2). What concerns Configure
-   * never shows.
+   * Takes CloseStream alone. Word times: as in the protocol's example of its model (2.2), though for self-hosted Flux
+   * they are told of from release 260630 on (11.7). What concerns Configure never shows.
    */
   "flux-english-20260311": {
     name: "flux-english-20260311",
@@ -58,7 +67,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     configureFailureCode: "UNPARSABLE_CLIENT_MESSAGE"
   },
   /**
-   * Takes everything, with either model. Word times are given; an unset eager threshold is null, so that between
+   * Takes everything, with either model, and has what was seen of hosted Flux alone (protocol 11). Word times are given; an unset eager threshold is null, so that between
    * this bundle and the others a client meets both spellings. One code for every ConfigureFailure: no other than
    * that of thresholds is known (protocol 9, 7).
    */
@@ -70,6 +79,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     trigger: true,
     wordTimes: true,
     unsetEager: "null",
+    endOfTurnMemory: true,
+    float32Windows: true,
+    requestIdVersion: 7,
     configureFailureCode: "INVALID_THRESHOLD"
   }
 }

@@ -13,7 +13,7 @@ import type { Recorder } from "./Ledger.ts"
 import type { Entry, RecordedSession, Recording } from "./Recording.ts"
 import { formatOf, kindOf, withoutUnsent } from "./replay/entries.ts"
 import { type Act, planOf } from "./replay/plan.ts"
-import type { Player, Surroundings, Wire } from "./wire.ts"
+import { type Player, type Surroundings, tailLost, type Wire } from "./wire.ts"
 
 /** What a session needs. */
 export interface Context {
@@ -132,12 +132,15 @@ export const open = (session: RecordedSession, context: Context): Player => {
       texts += 1
       // nothing more can be earned
       closing ||= type === "CloseStream"
-      progress()
+      if (!closing) return progress()
+      // a client that ends its body right behind gets no answer, however soon there was one
+      earn()
+      surroundings.after(0, progress)
     },
     bodyEnded: () => {
       if (over) return
       over = true
-      recorder.ended("client-ended", surroundings.now())
+      recorder.ended("client-ended", surroundings.now(), closing ? tailLost : undefined)
       wire.end()
     },
     refused: (error) => {

@@ -113,6 +113,7 @@ export const make = Effect.fnUntraced(function*(
       const fiber = fork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
       return () => fiber.interruptUnsafe()
     },
+    decoded: (run) => void fork(Effect.provideService(Effect.delay(Effect.sync(run), decodeTime), Clock.Clock, realClock)),
     onRubbish: (problem) =>
       log(Effect.logDebug("Simulator: bad connection").pipe(Effect.annotateLogs({ problem }))),
     onStranger: (problem) =>
@@ -130,6 +131,13 @@ export const make = Effect.fnUntraced(function*(
     ledger: Effect.sync(endpoint.ledger)
   })
 })
+
+/**
+ * How long Flux decodes what is left at CloseStream: a client that ends its body within it loses the answer. On the
+ * real clock, whatever a test has in its place: what a client sends right behind takes real time to arrive.
+ */
+const decodeTime = Duration.millis(50)
+const realClock = Context.get(Context.empty(), Clock.Clock)
 
 /** A simulator that lives as long as the layer. */
 export const layer = (

@@ -1,6 +1,6 @@
 /**
  * What a simulated endpoint does to one client, whatever carries it: the HTTP/2 server and the fake transport each
- * give a {@link Wire} and hand on what they receive to a {@link Player}. Types only.
+ * give a {@link Wire} and hand on what they receive to a {@link Player}. Types, and one sentence.
  */
 
 /** An HTTP answer other than 200 (protocol 5.9). */
@@ -65,7 +65,15 @@ export interface Surroundings {
   readonly now: () => number
   /** Runs something later, on the Clock; never once the stream has gone. */
   readonly after: (millis: number, run: () => void) => void
+  /**
+   * Runs something once Flux has decoded what was left when CloseStream came: its answer leaves then, and not at all
+   * where the client has ended its body by that time. Absent: at once.
+   */
+  readonly decoded?: ((run: () => void) => void) | undefined
 }
+
+/** Why the tail of a session is lost, for its record (protocol 5.8). */
+export const tailLost = "the client ended its body before CloseStream was answered: the tail is lost"
 
 /** One session of the simulated endpoint, told what its client does. Nothing here throws. */
 export interface Player {

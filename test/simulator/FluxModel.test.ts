@@ -134,10 +134,14 @@ describe("FluxModel", () => {
       infos.map(({ audio_window_start, event, turn_index }) => [event, turn_index, audio_window_start]),
       [
         ["StartOfTurn", 0, 0],
+        // at the ends of slots, 480 and 720 ms, and where confidence is over 0.5: after 560 and 640 ms of silence, 640 and 720 ms
+        ["Update", 0, 0],
         ["Update", 0, 0],
         ["Update", 0, 0],
         ["EndOfTurn", 0, 0],
+        // the same from 1120 ms on: 1440 and 1680 ms, and 1680 and 1760 ms
         ["StartOfTurn", 1, 0.8],
+        ["Update", 1, 0.8],
         ["Update", 1, 0.8],
         ["Update", 1, 0.8],
         ["EndOfTurn", 1, 0.8]

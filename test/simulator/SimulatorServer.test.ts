@@ -120,7 +120,7 @@ describe("SimulatorServer", () => {
       const texts = yield* Effect.promise(() =>
         call({ url, credentials: raw.credentials, query: baseQuery, audio: cut(audio, [2560, 700, 8001]) })
       )
-      assert.match(texts[0] ?? "", /^\{"type":"Connected","request_id":"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}","sequence_id":0\}$/)
+      assert.match(texts[0] ?? "", /^\{"type":"Connected","request_id":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}","sequence_id":0\}$/)
       assert.deepStrictEqual(anonymous(texts.slice(1)), expected(audio))
       yield* logged("Simulated session opened")
       yield* ended("flux-closed")

@@ -3,12 +3,16 @@ import { assert } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { type FatalError, parse, type ServerMessage, type TurnInfo } from "../../src/FluxMessage.ts"
 import * as FluxModel from "../../src/simulator/FluxModel.ts"
+import { type Profile, profiles } from "../../src/simulator/Profile.ts"
 
 export const requestId = "550e8400-e29b-41d4-a716-446655440000"
 export const baseQuery = "model=flux-general-en&encoding=linear16&sample_rate=16000"
 export const multiQuery = baseQuery.replace("-en", "-multi")
 export const closeStream = `{"type":"CloseStream"}`
 export const forceEndTurn = `{"type":"ForceEndTurn"}`
+
+/** The newest bundle with exact windows, and without a memory of turns: the first one of a session is as every other. */
+export const plainHosted: Profile = { ...profiles["hosted-2026-09"], endOfTurnMemory: false, float32Windows: false }
 
 /** A model that must be taken, and has said Connected. */
 export const open = (query: string, options: Partial<FluxModel.Options> = {}): FluxModel.FluxModel => {

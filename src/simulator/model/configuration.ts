@@ -9,7 +9,7 @@ import * as query from "./query.ts"
 /** What is in force. */
 export type Configuration = Pick<
   query.Query,
-  "eotThreshold" | "eagerEotThreshold" | "eotTimeoutMs" | "keyterms" | "languageHints" | "numerals"
+  "eotThreshold" | "eagerEotThreshold" | "eotTimeoutMs" | "keyterms" | "languageHints" | "numerals" | "profanityFilter"
 >
 
 /**
@@ -47,7 +47,9 @@ export const apply = (
     eotTimeoutMs: change.eotTimeoutMs ?? active.eotTimeoutMs,
     keyterms: change.keyterms ?? active.keyterms,
     languageHints: change.languageHints?.map(query.baseLanguage) ?? active.languageHints,
-    numerals: change.numerals ?? active.numerals
+    numerals: change.numerals ?? active.numerals,
+    // of the query alone: whether a Configure may have it is not known
+    ...(active.profanityFilter === undefined ? {} : { profanityFilter: active.profanityFilter })
   })
 }
 
@@ -56,7 +58,7 @@ export const echo = (
   active: Configuration,
   { limits, unsetEager }: Profile,
   model: Model
-): Pick<ConfigureSuccess, "thresholds" | "keyterms" | "language_hints" | "numerals"> => ({
+): Pick<ConfigureSuccess, "thresholds" | "keyterms" | "language_hints" | "numerals" | "profanity_filter"> => ({
   thresholds: {
     ...(active.eagerEotThreshold === undefined && unsetEager === "absent"
       ? {}
@@ -66,5 +68,7 @@ export const echo = (
   },
   keyterms: active.keyterms,
   ...(model === "flux-general-multi" ? { language_hints: active.languageHints } : {}),
-  ...(limits.numerals ? { numerals: active.numerals } : {})
+  ...(limits.numerals ? { numerals: active.numerals } : {}),
+  // "may" be there, says the protocol (11.2): where it was asked for
+  ...(active.profanityFilter === undefined ? {} : { profanity_filter: active.profanityFilter })
 })

@@ -23,6 +23,8 @@ export interface Query extends Format {
   readonly languageHints: ReadonlyArray<string>
   /** Default false. */
   readonly numerals: boolean
+  /** Absent where it was not asked for. */
+  readonly profanityFilter?: boolean
 }
 
 /** What is wrong with an eager threshold above the other (protocol 2.4). */
@@ -87,6 +89,7 @@ export const parse = (query: string, { limits, models, name }: Profile): Result.
   if (hints.length > 0 && model !== "flux-general-multi") {
     return Result.fail(`language_hint is not supported for model ${model}`)
   }
+  const profanityFilter = one("profanity_filter")
   return Result.succeed({
     model,
     encoding,
@@ -96,7 +99,8 @@ export const parse = (query: string, { limits, models, name }: Profile): Result.
     eotTimeoutMs: number("eot_timeout_ms") ?? fluxEotTimeoutMs,
     keyterms,
     languageHints: hints.map(baseLanguage),
-    numerals: one("numerals") === "true"
+    numerals: one("numerals") === "true",
+    ...(profanityFilter === undefined ? {} : { profanityFilter: profanityFilter === "true" })
   })
 }
 

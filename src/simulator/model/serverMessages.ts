@@ -10,7 +10,9 @@ import type {
   Word
 } from "../../FluxMessage.ts"
 import type { Model } from "../../internal/settings.ts"
+import { fourDecimals } from "./confidence.ts"
 import * as configuration from "./configuration.ts"
+import * as float32 from "./float32.ts"
 import type { Profile } from "../Profile.ts"
 import type { Turn } from "./turn.ts"
 
@@ -58,9 +60,11 @@ export const make = (
   let sequence = 0
   const common = () => ({ request_id: requestId, sequence_id: sequence++ })
   const wordsOf = (turn: Turn | undefined): ReadonlyArray<Word> =>
-    (turn?.words ?? []).map(({ confidence, end, start, word }) =>
-      profile.wordTimes ? { word, confidence, start, end } : { word, confidence }
-    )
+    (turn?.words ?? []).map(({ confidence: exact, end, start, word }) => {
+      const confidence = fourDecimals(exact)
+      return profile.wordTimes ? { word, confidence, start, end } : { word, confidence }
+    })
+  const secondsOf = profile.float32Windows === true ? float32.seconds : (millis: number): number => millis / 1000
   return {
     connected: () => said({ type: "Connected", ...common() }),
     turnInfo: (state) => {
@@ -70,8 +74,8 @@ export const make = (
         ...common(),
         event,
         turn_index: turnIndex,
-        audio_window_start: windowStartMillis / 1000,
-        audio_window_end: nowMillis / 1000,
+        audio_window_start: secondsOf(windowStartMillis),
+        audio_window_end: secondsOf(nowMillis),
         transcript: turn === undefined ? "" : turn.words.map(({ word }) => word).join(" "),
         words: wordsOf(turn),
         end_of_turn_confidence: confidence,

@@ -12,7 +12,7 @@ import type { Turn, Voice } from "./turn.ts"
 
 /** The turns of one session. */
 export interface TurnEngine<F extends Frame> {
-  /** Takes the next frame. At most one message: a change, or else an Update where one is due. */
+  /** Takes the next frame. At most one message: a change, or else an Update where one is due (see {@link restless}). */
   readonly frame: (frame: F) => Said | undefined
   /** Ends the turn with the words of its latest message: nothing is decoded for it (protocol 3.3). */
   readonly force: () => Said
@@ -20,8 +20,18 @@ export interface TurnEngine<F extends Frame> {
   readonly close: (mode: CloseMode) => Said | undefined
 }
 
-/** A new {@link TurnEngine}; `active` gives what is in force. */
-export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, active: () => Configuration): TurnEngine<F> => {
+/** What an engine works with. */
+export interface Options<F extends Frame> {
+  readonly voice: Voice<F>
+  readonly say: ServerMessages
+  /** What is in force. */
+  readonly active: () => Configuration
+  /** See {@link confidence.ofTurn}. */
+  readonly memory: boolean
+}
+
+/** A new {@link TurnEngine}. */
+export const make = <F extends Frame>({ active, memory, say, voice }: Options<F>): TurnEngine<F> => {
   let turnIndex = 0
   let windowStartMillis = 0
   let nowMillis = 0
@@ -32,6 +42,10 @@ export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, acti
   /** Words of the open turn in its latest message. */
   let wordsTold = 0
 
+  const sureness = (): number => {
+    const turn = voice.turn()
+    return turn === undefined ? 0 : confidence.ofTurn(turn, memory)
+  }
   const tell = (event: TurnEvent, trigger?: Trigger): Said => {
     const turn = voice.turn()
     wordsTold = turn?.words.length ?? 0
@@ -41,7 +55,7 @@ export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, acti
       windowStartMillis,
       nowMillis,
       turn,
-      confidence: turn === undefined ? 0 : confidence.ofTurn(turn),
+      confidence: sureness(),
       languageHints: active().languageHints,
       trigger
     })
@@ -73,7 +87,7 @@ export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, acti
     if (opening) return tell("StartOfTurn")
     // an eager end stands for its words, however sure Flux is now
     if (eager && newWord) return resume()
-    const sure = confidence.ofTurn(turn)
+    const sure = confidence.ofTurn(turn, memory)
     const trigger = endedBy(turn, sure)
     if (trigger !== undefined) {
       voice.finish()
@@ -95,11 +109,13 @@ export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, acti
       const changed = change(startMillis, frame)
       slotTaken ||= changed !== undefined
       frameInSlot++
-      if (frameInSlot < framesPerSlot) return changed
-      const due = !slotTaken
-      frameInSlot = 0
-      slotTaken = false
-      return due ? tell("Update") : changed
+      const slotEnds = frameInSlot === framesPerSlot
+      const due = slotEnds && !slotTaken
+      if (slotEnds) {
+        frameInSlot = 0
+        slotTaken = false
+      }
+      return changed ?? (due || sureness() > restless ? tell("Update") : undefined)
     },
     force: () => {
       const turn = voice.turn()
@@ -115,3 +131,5 @@ export const make = <F extends Frame>(voice: Voice<F>, say: ServerMessages, acti
 
 /** An Update every 240 ms, unless a change has taken its slot (protocol 4.2, 4.3). */
 const framesPerSlot = 3
+/** Above this confidence that the turn is over there is an Update every frame, unless a change comes in it (protocol 11.5). */
+const restless = 0.5

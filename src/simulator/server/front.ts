@@ -14,7 +14,6 @@ import type { Certificate } from "./certificate.ts"
 import type { Endpoint } from "../Endpoint.ts"
 import * as entrance from "./entrance.ts"
 import * as exchange from "./exchange.ts"
-import * as uuid from "./uuid.ts"
 
 /** What the server is made of. */
 export interface Options {
@@ -27,6 +26,8 @@ export interface Options {
   readonly now: () => number
   /** Runs something later, on the Clock; gives what calls it off. */
   readonly after: (millis: number, run: () => void) => () => void
+  /** Runs something once Flux has decoded what was left at CloseStream. */
+  readonly decoded?: ((run: () => void) => void) | undefined
   /** Told of what is no HTTP/2. */
   readonly onRubbish: (problem: string) => void
   /** Told of a client that speaks another protocol. */
@@ -69,7 +70,7 @@ interface Connection {
 }
 
 /** Makes the server. */
-export const make = ({ after, endpoint, now, onRubbish, onStranger, rules, secure }: Options): Front => {
+export const make = ({ after, decoded, endpoint, now, onRubbish, onStranger, rules, secure }: Options): Front => {
   const server = http2.createServer(limits)
   const enter = entrance.make({
     secureContext: secure && tls.createSecureContext({ cert: secure.cert, key: secure.key }),
@@ -141,7 +142,7 @@ export const make = ({ after, endpoint, now, onRubbish, onStranger, rules, secur
     }
     const { chain, request } = judged.success
     const { play, wire } = exchange.make(stream, { requestId, chain, after: later, drop })
-    play(endpoint.open({ ...request, requestId, fluxRequestId: uuid.makeV7(now()) }, wire, { now, after: later }))
+    play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now, after: later, decoded }))
   }
 
   /** Begins HTTP/2; the session is made within. */

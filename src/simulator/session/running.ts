@@ -17,6 +17,8 @@ export interface Options {
   readonly delivery: Delivery
   /** Notes that a fault has happened. */
   readonly note: (fault: Fault) => void
+  /** Runs something once Flux has decoded what is left at CloseStream. */
+  readonly decoded: (run: () => void) => void
   /** Ends the session once all that was said before has left. */
   readonly stop: (ending: Exclude<Ending, "open">, act: () => void) => void
   /** False once the session was stopped. */
@@ -30,18 +32,21 @@ export interface Running {
   readonly audio: (bytes: Uint8Array) => void
   /** A text message, and its `type`. */
   readonly text: (message: string, type: string) => void
+  /** Whether CloseStream has come, and its answer has not left yet. */
+  readonly owesTail: () => boolean
 }
 
 /** A new {@link Running}. */
-export const make = ({ delivery, faults, live, model, note, stop, wire }: Options): Running => {
+export const make = ({ decoded, delivery, faults, live, model, note, stop, wire }: Options): Running => {
   const { format } = model
   const frameBytes = bytesOf(format, frameMillis)
   const timed = moments.make(faults.filter(isTimed), format)
   const noted = new Set<Fault>()
   let position = 0
   let sequence = 0
-  // CloseStream was answered
+  // nothing more is heard: CloseStream has come, or a message that is fatal
   let closed = false
+  let owesTail = false
   // bytes of audio up to which nothing is said
   let muteUntil = Number.NEGATIVE_INFINITY
 
@@ -113,6 +118,19 @@ export const make = ({ delivery, faults, live, model, note, stop, wire }: Option
       if (said.kind === "StartOfTurn" && said.turn !== undefined) actAll(timed.turnStarted(said.turn, position))
     }
   }
+  /** Answers CloseStream. A client that ends its body meanwhile has ended the session, and gets nothing of it. */
+  const answerClose = (messages: ReadonlyArray<Said>): void => {
+    if (!live()) return
+    tell(messages)
+    actAll(timed.end())
+    if (!live() || muted()) return
+    delivery.then(() => {
+      owesTail = false
+    })
+    const open = faults.find((fault) => fault.fault === "stay-open")
+    if (open !== undefined) return note(open)
+    stop("flux-closed", wire.end)
+  }
   /** Bytes up to the next point at which something may happen. */
   const untilPoint = (): number => {
     const frame = timed.awaitTurn() ? frameBytes - (position % frameBytes) : Number.POSITIVE_INFINITY
@@ -150,15 +168,16 @@ export const make = ({ delivery, faults, live, model, note, stop, wire }: Option
         return tell(messages)
       }
       closed = true
-      const fatal = messages.some(({ kind }) => kind === "Error")
-      if (!fatal) actAll(timed.close())
-      tell(messages)
-      if (!fatal) actAll(timed.end())
-      if (!live() || muted()) return
-      const open = fatal ? undefined : faults.find((fault) => fault.fault === "stay-open")
-      if (open !== undefined) return note(open)
-      stop(fatal ? "flux-error" : "flux-closed", wire.end)
-    }
+      if (messages.some(({ kind }) => kind === "Error")) {
+        tell(messages)
+        if (!muted()) stop("flux-error", wire.end)
+        return
+      }
+      owesTail = true
+      actAll(timed.close())
+      decoded(() => answerClose(messages))
+    },
+    owesTail: () => owesTail
   }
 }
 

@@ -15,7 +15,7 @@ import * as query from "../model/query.ts"
 import * as refusals from "./refusals.ts"
 import * as runs from "./running.ts"
 import * as streamErrors from "./streamErrors.ts"
-import type { Player, Refusal, StreamError, Surroundings, Wire } from "../wire.ts"
+import { type Player, type Refusal, type StreamError, type Surroundings, tailLost, type Wire } from "../wire.ts"
 
 /** What a session works with. */
 export interface Options {
@@ -41,7 +41,7 @@ export const lifetimeSeconds = 30 * 60
 
 /** Begins a session. */
 export const open = ({ faults, model, random, recorder, request, sessions, surroundings, wire }: Options): Player => {
-  const { after, now } = surroundings
+  const { after, decoded = atOnce, now } = surroundings
   const { endpointName, region } = request
   let running: runs.Running | undefined
   let accepted = false
@@ -111,7 +111,7 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     })
   }
   const connect = (flux: FluxModel): void => {
-    running = runs.make({ faults, model: flux, wire, delivery, note, stop, live: () => live })
+    running = runs.make({ faults, model: flux, wire, delivery, note, stop, decoded, live: () => live })
     running.connect()
     const waiting = held
     held = []
@@ -190,12 +190,13 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
       heldText += message.length + heldCost
       held.push(() => running?.text(message, type))
     },
-    bodyEnded: () => hurry(() => finish("client-ended", wire.end)),
+    bodyEnded: () => hurry(() => finish("client-ended", wire.end, running?.owesTail() === true ? tailLost : undefined)),
     refused: (error) => hurry(() => finish("frame-refused", () => fail(error), error.message)),
     gone: () => finish("lost", () => {})
   }
 }
 
+const atOnce = (run: () => void): void => run()
 /** What holding a message costs besides its bytes. */
 const heldCost = 100
 const defaultPartBytes = 7

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { TurnInfo } from "../../../src/FluxMessage.ts"
 import * as Script from "../../../src/simulator/Script.ts"
-import { baseQuery, changes, open, turnInfos } from "../../support/flux.ts"
+import { baseQuery, changes, open, plainHosted, turnInfos } from "../../support/flux.ts"
 import { draw } from "../../support/sound.ts"
 
 type Curve = ReadonlyArray<Script.ConfidencePoint>
@@ -9,7 +9,7 @@ type Curve = ReadonlyArray<Script.ConfidencePoint>
 /** Everything said of a turn with a curve, with what the newest bundle tells. */
 const hear = (turn: object, endOfTurnConfidence: Curve, pattern: string, ask: string): Array<TurnInfo> => {
   const script = Script.make({ turns: [{ ...turn, endOfTurnConfidence }] })
-  return turnInfos(open(`${baseQuery}${ask}`, { script, profile: "hosted-2026-09" }).audio(draw(pattern)))
+  return turnInfos(open(`${baseQuery}${ask}`, { script, profile: plainHosted }).audio(draw(pattern)))
 }
 const frames = (count: number): string => ".".repeat(count)
 

@@ -3,7 +3,7 @@ import type { Configure, ConfigureFailure, ConfigureSuccess } from "../../../src
 import type * as FluxModel from "../../../src/simulator/FluxModel.ts"
 import { profiles } from "../../../src/simulator/Profile.ts"
 import { fromText } from "../../../src/simulator/Script.ts"
-import { baseQuery, changes, fatal, multiQuery, open, read, requestId, turnInfos } from "../../support/flux.ts"
+import { baseQuery, changes, fatal, multiQuery, open, plainHosted, read, requestId, turnInfos } from "../../support/flux.ts"
 import { draw } from "../../support/sound.ts"
 
 const hosted = { profile: "hosted-2026-09" } as const
@@ -102,7 +102,7 @@ describe("Configure", () => {
   })
 
   it("compares thresholds where both are in the message, and only there", () => {
-    const model = open(`${baseQuery}&eager_eot_threshold=0.6`, hosted)
+    const model = open(`${baseQuery}&eager_eot_threshold=0.6`, { profile: plainHosted })
     assert.strictEqual(answer(model, { thresholds: { eot_threshold: 0.5 } }).type, "ConfigureSuccess")
     assert.deepStrictEqual(active(model).thresholds, { eager_eot_threshold: 0.6, eot_threshold: 0.5, eot_timeout_ms: 5000 })
     // what ends the turn is no eager end
@@ -171,7 +171,7 @@ describe("Configure", () => {
 
   it("takes effect in order with the audio", () => {
     const ends = (before: string, after: string) => {
-      const model = open(baseQuery, { ...hosted, script: fromText("Yes") })
+      const model = open(baseQuery, { profile: plainHosted, script: fromText("Yes") })
       const said = [...model.audio(draw(before))]
       assert.strictEqual(answer(model, { thresholds: { eot_threshold: 0.9, eager_eot_threshold: 0.3 } }).type, "ConfigureSuccess")
       return changes(turnInfos([...said, ...model.audio(draw(after))]))

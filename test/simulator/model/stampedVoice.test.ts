@@ -4,11 +4,11 @@ import type { TurnInfo } from "../../../src/FluxMessage.ts"
 import type { FluxModel } from "../../../src/simulator/FluxModel.ts"
 import * as Script from "../../../src/simulator/Script.ts"
 import * as Stamp from "../../../src/simulator/Stamp.ts"
-import { baseQuery, changes, closeStream, forceEndTurn, open, told, turnInfos } from "../../support/flux.ts"
+import { baseQuery, changes, closeStream, forceEndTurn, open, plainHosted, told, turnInfos } from "../../support/flux.ts"
 import { cut, draw } from "../../support/sound.ts"
 
 type Turns = Exclude<Script.ScriptInput["turns"], undefined>
-const hosted = "hosted-2026-09"
+const hosted = plainHosted
 const stamped = (turns: Turns): Script.Script => Script.make({ clock: "stamps", turns })
 const session = (script: Script.Script, ask = "", query = baseQuery): FluxModel =>
   open(`${query}${ask}`, { script, profile: hosted })

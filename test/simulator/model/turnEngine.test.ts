@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { TurnInfo } from "../../../src/FluxMessage.ts"
+import type * as FluxModel from "../../../src/simulator/FluxModel.ts"
 import { CloseMode, make as makeScript, type ScriptInput } from "../../../src/simulator/Script.ts"
-import { baseQuery, changes, closeStream, forceEndTurn, open, read, requestId, turnInfos } from "../../support/flux.ts"
+import { baseQuery, changes, closeStream, forceEndTurn, open, plainHosted, read, requestId, turnInfos } from "../../support/flux.ts"
 import { cut, draw } from "../../support/sound.ts"
 
-const hosted = { profile: "hosted-2026-09" } as const
+const hosted = { profile: plainHosted }
 
 describe("ForceEndTurn", () => {
   it("ends the turn with the words of its latest message; later audio is the next turn", () => {
@@ -155,12 +156,16 @@ interface Told {
 }
 
 /** A whole session, its audio cut as `sizes` say; warnings and answers to Configure are left out. */
-const play = ({ actions, asked, closeMode, rhythm, turns }: Session, sizes: ReadonlyArray<number> = [2560]) => {
+const play = (
+  { actions, asked, closeMode, rhythm, turns }: Session,
+  sizes: ReadonlyArray<number> = [2560],
+  profile: FluxModel.Options["profile"] = "hosted-2026-09"
+) => {
   const eagerAsked = asked.eager === null ? undefined : Math.min(asked.eager, asked.eot)
   const model = open(
     `${baseQuery}&eot_threshold=${asked.eot / 100}&eot_timeout_ms=${asked.timeout}` +
       (eagerAsked === undefined ? "" : `&eager_eot_threshold=${eagerAsked / 100}`),
-    { ...hosted, script: makeScript(scriptOf(turns)), closeMode }
+    { profile, script: makeScript(scriptOf(turns)), closeMode }
   )
   const pattern = rhythm.map(({ silence, voice }) => ".".repeat(silence) + "v".repeat(voice)).join("") + ".".repeat(30)
   const told: Array<Told> = []
@@ -210,15 +215,18 @@ const inTurns = (told: ReadonlyArray<Told>, check: (now: Told, before: TurnInfo 
 }
 
 const guarantees: ReadonlyArray<readonly [name: string, check: (session: ReturnType<typeof play>) => void]> = [
-  ["1: every 240 ms a message, an Update unless changes took the slot", ({ frames, told }) => {
+  ["1: every 240 ms a message, an Update unless changes took the slot; more of them only where the end is probable", ({ frames, told }) => {
     const slots = Array.from({ length: Math.floor(frames / 3) }, (): Array<string> => [])
-    for (const { info: { audio_window_end, event, trigger }, tail } of told) {
+    for (const { info: { audio_window_end, end_of_turn_confidence: sure, event, trigger }, tail } of told) {
       const millis = Math.round(audio_window_end * 1000)
+      // over 0.5 there is an Update each frame
+      if (event === "Update" && sure > 0.5 && !tail) continue
       // a forced end between two slots is in neither
       if (!tail && !(trigger === "manual" && millis % 240 === 0)) slots[Math.ceil(millis / 240) - 1]?.push(event)
     }
-    for (const slot of slots) {
-      assert.isNotEmpty(slot)
+    const probable = new Set(told.filter(({ info }) => info.end_of_turn_confidence > 0.5).map(({ info }) => Math.ceil(Math.round(info.audio_window_end * 1000) / 240) - 1))
+    for (const [at, slot] of slots.entries()) {
+      if (!probable.has(at)) assert.isNotEmpty(slot)
       if (slot.includes("Update")) assert.lengthOf(slot, 1)
     }
   }],
@@ -287,7 +295,8 @@ const guarantees: ReadonlyArray<readonly [name: string, check: (session: ReturnT
       assert.isAtLeast(info.audio_window_end, end)
       for (const word of info.words) {
         assert.isAtLeast(word.end ?? NaN, word.start ?? NaN)
-        assert.isAtMost(word.end ?? NaN, info.audio_window_end)
+        // windows are 32-bit floats
+        assert.isAtMost(word.end ?? NaN, info.audio_window_end + 1e-5)
       }
       ;[sequence, end] = [info.sequence_id, info.audio_window_end]
       if (info.event === "EndOfTurn") [turn, start] = [turn + 1, end]
@@ -312,7 +321,7 @@ describe("in any session", () => {
       asked: { eot: 60, eager: 30, timeout: 5000 },
       actions: [{ frame: 44, change: null }, { frame: 1, change: { eot: 70, eager: 35 } }],
       closeMode: "update"
-    })
+    }, [2560], plainHosted)
     assert.deepStrictEqual(changes(told.map(({ info }) => info)).map(([event]) => event), [
       "StartOfTurn",
       "EagerEndOfTurn",

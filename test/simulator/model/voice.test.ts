@@ -2,12 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { TurnInfo } from "../../../src/FluxMessage.ts"
 import * as Script from "../../../src/simulator/Script.ts"
-import { baseQuery, changes, closeStream, forceEndTurn, multiQuery, open, told, turnInfos } from "../../support/flux.ts"
+import { baseQuery, changes, closeStream, forceEndTurn, multiQuery, open, plainHosted, told, turnInfos } from "../../support/flux.ts"
 import { draw } from "../../support/sound.ts"
 
 /** Everything said on a drawing, with what the newest bundle tells, and after CloseStream. */
 const hear = (turns: ScriptTurns, pattern: string, ask = "", query = baseQuery): Array<TurnInfo> => {
-  const model = open(`${query}${ask}`, { script: Script.make({ turns }), profile: "hosted-2026-09" })
+  const model = open(`${query}${ask}`, { script: Script.make({ turns }), profile: plainHosted })
   return turnInfos([...model.audio(draw(pattern)), ...model.text(closeStream).messages])
 }
 type ScriptTurns = Exclude<Script.ScriptInput["turns"], undefined>
@@ -121,7 +121,7 @@ describe("a timed turn", () => {
   })
 
   it("says what was left of a word it was cut in no more", () => {
-    const model = open(baseQuery, { script: Script.make({ turns: [{ at: 0, words: [{ word: "Looong", end: 2 }, "two"] }] }), profile: "hosted-2026-09" })
+    const model = open(baseQuery, { script: Script.make({ turns: [{ at: 0, words: [{ word: "Looong", end: 2 }, "two"] }] }), profile: plainHosted })
     const said = [...model.audio(draw(silence(0.8))), ...model.text(forceEndTurn).messages, ...model.audio(draw(silence(2.4)))]
     assert.deepStrictEqual(changes(turnInfos(said)), [
       ["StartOfTurn", 80, "Looong"],
@@ -222,7 +222,8 @@ describe("what follows closely", () => {
     const [last, ...more] = turnInfos([...model.text(closeStream).messages])
     assert.strictEqual(more.length, 0)
     assert.strictEqual(last?.event, "Update")
-    assert.closeTo(last?.end_of_turn_confidence ?? 0, 0.64 + 1 / 16_000, 1e-6)
+    // to four decimals
+    assert.closeTo(last?.end_of_turn_confidence ?? 0, 0.64 + 1 / 16_000, 0.00005)
   })
 
   it("is nothing, where all of the script was timed and has been said", () => {
