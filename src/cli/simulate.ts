@@ -31,6 +31,12 @@ const config = {
     Flag.withDescription("Endpoint that there is; may be repeated. Another is refused as not found (default: every name is served)")
   ),
   simulation: simulation.flags,
+  oneCall: Flag.Boolean("one-call").pipe(
+    Flag.withDescription(
+      "All sessions are of one call: a line is said until its turn has ended, by whichever session hears it (default: each begins with the first line)"
+    ),
+    Flag.withDefault(false)
+  ),
   capabilities: flags.capabilities,
   tls: Flag.Boolean("tls").pipe(
     Flag.withDescription("Serve TLS, with a certificate made at start unless --cert and --key give one"),
@@ -61,6 +67,10 @@ export const simulate = Command.make("simulate", config, (input) => outputs.whol
       command: "flux-stt simulate --tls --fault reset,at=2.5,chance=0.1 --seed 7 --ledger ledger.ndjson",
       description: "Over TLS, breaking every tenth session"
     },
+    {
+      command: "flux-stt simulate --one-call --script words.txt --fault reset,turn=1,session=0",
+      description: "Whether a client goes on after a break, in the words that it had come to"
+    },
     { command: "flux-stt simulate --replay call.ndjson", description: "As the server answered whose call was captured" }
   ])
 )
@@ -71,6 +81,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
   const { all, add, collect } = flags.makeFaults()
   const profile = collect(yield* flags.profile(input.capabilities))
   const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
+  if (input.oneCall && input.simulation.replay !== undefined) add("oneCall: --replay says it all; leave one of them out")
   add(...(yield* outputs.check({ ledger: input.simulation.ledger })))
   const endpointNames = collect(parseNames(input.endpointNames))
   const credentials = collect(parseCredentials(input.verifyCredentials))
@@ -82,6 +93,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
   yield* shutdown.graceful(Effect.fnUntraced(function*(asked) {
     const server = yield* SimulatorServer.make({
       ...simulated.behaviour,
+      oneCall: input.oneCall,
       host: input.host,
       port: input.port,
       endpointNames,

@@ -36,7 +36,6 @@ export const open = (session: RecordedSession, context: Context): Player => {
   /** Of the steps: those that the client has earned, with the time for each, and those that were taken. */
   const due: Array<number> = []
   let taken = 0
-  let armed = false
 
   const end = (fault: string | undefined, reason?: string): void => {
     const now = surroundings.now()
@@ -70,27 +69,22 @@ export const open = (session: RecordedSession, context: Context): Player => {
     const now = surroundings.now()
     for (let step = steps[due.length]; step !== undefined; step = steps[due.length]) {
       if (!closing && (audioBytes < step.audioBytes || texts < step.texts)) return
-      due.push(now + step.lag)
+      const at = now + step.lag
+      due.push(at)
+      // set now, so that of things that are due together those of the server come first, as they did
+      if (step.lag > 0) surroundings.after(step.lag, () => release(at))
     }
   }
-  const release = (now: number): void => {
+  /** A timer may be early by a fraction: `reached` is what it was set for. */
+  const release = (reached: number): void => {
+    const now = Math.max(reached, surroundings.now())
     for (;;) {
       const at = due[taken]
       const step = steps[taken]
-      if (over || !accepted || at === undefined || step === undefined) return
-      if (at > now) return wait(at)
+      if (over || !accepted || at === undefined || step === undefined || at > now) return
       taken += 1
       take(step.act)
     }
-  }
-  const wait = (until: number): void => {
-    if (armed) return
-    armed = true
-    surroundings.after(until - surroundings.now(), () => {
-      armed = false
-      // a timer may be early by a fraction
-      release(Math.max(until, surroundings.now()))
-    })
   }
   const progress = (): void => {
     if (!accepted) return
