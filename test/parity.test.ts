@@ -10,6 +10,7 @@ import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as EagerReply from "../src/EagerReply.ts"
 import * as FakeTransport from "../src/FakeTransport.ts"
 import type { FluxEvent } from "../src/FluxEvent.ts"
 import * as FluxSettings from "../src/FluxSettings.ts"
@@ -100,6 +101,24 @@ const rows: ReadonlyArray<Row> = [
     )
   },
   {
+    pipecat: "`numerals`, `profanity_filter` and `redact` of `Settings`",
+    here: "settings `numerals`, `profanityFilter`, `redact`, where the endpoint has them; a change of `numerals` is a `Configure`, of the others another session",
+    holds: Effect.gen(function*() {
+      const transcriber = yield* Transcriber.Transcriber
+      const conversation = yield* transcriber.open({ settings: { numerals: true, profanityFilter: true, redact: "numbers" } })
+      assert.strictEqual(yield* conversation.update({ numerals: false }), "configured")
+      // another session takes over
+      const change = yield* fork(conversation.update({ profanityFilter: false }))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(change), "rotated")
+      const query = "model=flux-general-en&encoding=linear16&sample_rate=16000"
+      assert.deepStrictEqual(yield* queries, [
+        `${query}&numerals=true&profanity_filter=true&redact=numbers`,
+        `${query}&redact=numbers`
+      ])
+    }).pipe(on({ profile: "hosted-2026-09" }), Effect.scoped)
+  },
+  {
     pipecat: "`language` of a transcription",
     here: "`language` and `languages` of every turn event; `en` for flux-general-en, none where Flux says none",
     holds: Effect.gen(function*() {
@@ -170,15 +189,33 @@ const rows: ReadonlyArray<Row> = [
     pipecat: "`on_start_of_turn`, `on_update`, `on_eager_end_of_turn`, `on_turn_resumed`, `on_end_of_turn`",
     here: "`StartOfTurn`, `Update`, `EagerEndOfTurn`, `TurnResumed`, `EndOfTurn`, numbered, in strict alternation",
     holds: Effect.gen(function*() {
-      // a pause of 0.4 s is over 0.35 and under 0.7
+      // a pause of 0.4 s is over 0.35 and under 0.7; at 0.56 and 0.64 s of the last one there are Updates
       const events = yield* call({ settings: { eagerEotThreshold: 0.35 } }, draw("vvvvvvvv.....vvvvvvvv.............."))
       const order = events.flatMap(({ type }, at) => (type === events[at - 1]?.type ? [] : [type]))
       assert.deepStrictEqual(order, [
-        "Connected", "StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "Update", "EagerEndOfTurn", "EndOfTurn", "Disconnected"
+        "Connected", "StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "Update", "EagerEndOfTurn", "Update", "EndOfTurn", "Disconnected"
       ])
       const end = the(events, "EndOfTurn")
       assert.deepInclude(end, { turn: 0, transcript: "one two three four", ending: "confirmed", accepted: true, language: "en" })
       assert.strictEqual(end.words.length, 4)
+    }).pipe(on())
+  },
+  {
+    pipecat: "`enable_eager_end_of_turn`, `eager_eot_threshold`",
+    here: "`EagerReply.reply` over the events, with setting `eagerEotThreshold`: a draft that is spoken at the end of the turn, or dropped",
+    holds: Effect.gen(function*() {
+      const [said, became]: [Array<string>, Array<string>] = [[], []]
+      // 0.4 s of silence are over 0.35, and are taken back; 0.72 s are the end
+      yield* Stream.make(draw("vvvvvvvv.....vvvvvvvv..............")).pipe(
+        Transcriber.transcribe({ settings: { eagerEotThreshold: 0.35 } }),
+        EagerReply.reply({
+          draft: ({ transcript }) => Effect.succeed(`re: ${transcript}`),
+          speak: (text) => Effect.sync(() => void said.push(text))
+        }),
+        Stream.runForEach(({ type }) => Effect.sync(() => void became.push(type)))
+      )
+      assert.deepStrictEqual(said, ["re: one two three four"])
+      assert.deepStrictEqual(became, ["Drafted", "Discarded", "Drafted", "Spoken"])
     }).pipe(on())
   },
   {
@@ -204,7 +241,7 @@ const rows: ReadonlyArray<Row> = [
     }).pipe(on())
   },
   {
-    pipecat: "settings updates while running (`Configure`)",
+    pipecat: "settings updates while running (`Configure`; of a refusal it reads the code from the wrong field)",
     here: "`conversation.update(patch)`, `FluxSettings.update(patch)`; `SettingsApplied`, `SettingsRejected` with `code` and `description`",
     holds: Effect.gen(function*() {
       const transcriber = yield* Transcriber.Transcriber
@@ -215,7 +252,7 @@ const rows: ReadonlyArray<Row> = [
     }).pipe(on({ profile: "hosted-2026-09" }), Effect.scoped)
   },
   {
-    pipecat: "Flux's `Error`, whose code it reads from the wrong field",
+    pipecat: "Flux's `Error`",
     here: "`FluxFatal` with `code` and `description`",
     holds: Effect.gen(function*() {
       const exit = yield* Effect.exit(call({ retry: once }))

@@ -67,9 +67,9 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     configureFailureCode: "UNPARSABLE_CLIENT_MESSAGE"
   },
   /**
-   * Takes everything, with either model, and has what was seen of hosted Flux alone (protocol 11). Word times are given; an unset eager threshold is null, so that between
-   * this bundle and the others a client meets both spellings. One code for every ConfigureFailure: no other than
-   * that of thresholds is known (protocol 9, 7).
+   * Takes everything, with either model, and has what was seen of hosted Flux alone (protocol 11). Word times are
+   * given; an unset eager threshold is null, so that between this bundle and the others a client meets both spellings.
+   * One code for every ConfigureFailure: no other than that of thresholds is known (protocol 9, 7).
    */
   "hosted-2026-09": {
     name: "hosted-2026-09",

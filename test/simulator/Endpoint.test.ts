@@ -153,3 +153,21 @@ describe("Endpoint", () => {
     assert.deepInclude(endpoint.ledger()[0], { session: 0, ending: "lost" })
   })
 })
+
+describe("the request id of a session", () => {
+  const idOf = (profile: "hosted-2026-09" | undefined): string => {
+    const wire = recordingWire.make()
+    wire.advance(1_767_323_045_000)
+    Endpoint.make({ profile }).open(
+      { query: baseQuery, requestId: "r", fluxRequestId: "ad12514a-0d38-4f7e-8fba-cce10d8f174c", endpointName: "e", region: "us-east-1" },
+      wire.wire,
+      wire.surroundings
+    )
+    return String(JSON.parse(wire.texts()[0] ?? "{}").request_id)
+  }
+  it("is a UUID of version 7 on hosted Flux, and begins with the time there", () => {
+    // 1,767,323,045,000 ms are 19b7ca98c88 in hexadecimal
+    assert.strictEqual(idOf("hosted-2026-09"), "019b7ca9-8c88-7f7e-8fba-cce10d8f174c")
+    assert.strictEqual(idOf(undefined), "ad12514a-0d38-4f7e-8fba-cce10d8f174c")
+  })
+})

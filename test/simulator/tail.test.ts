@@ -160,6 +160,11 @@ describe("while Flux decodes what is left", () => {
     ended.decode()
     assert.deepStrictEqual([ended.done(), ended.record().faults], [[...before, "end"], []])
   })
+  it("and before Connected: the record tells of it all the same", () => {
+    const sitting = sit({ fault: "no-connected" })
+    sitting.player.bodyEnded()
+    assert.deepStrictEqual([sitting.done(), sitting.record().ending, sitting.record().reason], [["accept", "end"], "client-ended", tailLost])
+  })
   it("what was said but lags is lost with the rest, and the record tells so; what was said is not lost", () => {
     const lagging = sit({ fault: "lag", delay: 500 })
     lagging.decode()

@@ -52,6 +52,7 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
   let held: Array<() => void> = []
   let heldAudio = 0
   let heldText = 0
+  let heldClose = false
   /** What the client did before the response headers that ends the session. */
   let hasty: (() => void) | undefined
 
@@ -169,6 +170,8 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
     if (accepted) act()
     else hasty ??= act
   }
+  /** Whether CloseStream has come, and its answer has not left yet. */
+  const owesTail = (): boolean => (running === undefined ? heldClose : running.owesTail())
   return {
     audio: (bytes) => {
       if (done) return
@@ -186,11 +189,12 @@ export const open = ({ faults, model, random, recorder, request, sessions, surro
       recorder.text(type, now())
       if (!live) return
       if (running !== undefined) return running.text(message, type)
+      heldClose ||= type === "CloseStream"
       if (heldText + message.length + heldCost > maxHeldBytes) return
       heldText += message.length + heldCost
       held.push(() => running?.text(message, type))
     },
-    bodyEnded: () => hurry(() => finish("client-ended", wire.end, running?.owesTail() === true ? tailLost : undefined)),
+    bodyEnded: () => hurry(() => finish("client-ended", wire.end, owesTail() ? tailLost : undefined)),
     refused: (error) => hurry(() => finish("frame-refused", () => fail(error), error.message)),
     gone: () => finish("lost", () => {})
   }
