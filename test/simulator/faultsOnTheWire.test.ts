@@ -107,6 +107,13 @@ const story = ({ frames }: h2.Connection): Array<string> => {
 const isOver = ({ flags, type }: h2.Frame): boolean =>
   type === h2.type.rstStream || (type === h2.type.data && (flags & h2.endStream) !== 0)
 
+/** Until what was left of all sessions so far has been decoded: that of a later one has. */
+const decoded = Effect.gen(function*() {
+  const client = yield* dial(yield* simulator([]))
+  client.write(closeStream)
+  yield* Effect.promise(() => client.seen(isOver))
+})
+
 /** The only session of a server, whose faults are told by name. */
 const only = (server: Server): Effect.Effect<SessionRecord & { readonly names: ReadonlyArray<string> }> =>
   Effect.map(server.ledger, (records) => {
@@ -224,6 +231,8 @@ describe("a fault on the wire, in a running session", () => {
         const client = yield* dial(yield* simulator([fault]))
         client.write(...speech, closeStream)
         yield* client.roundTrip
+        yield* decoded
+        yield* client.roundTrip
         return story(client)
       })
       assert.deepStrictEqual(yield* texts({ fault: "say", text: "é{", turn: 0 }), [...head, "StartOfTurn", "é{", "END_STREAM"])
@@ -306,6 +315,7 @@ describe("a fault on the wire, in time", () => {
         // what comes early is answered when the time has come
         client.write(...speech, closeStream)
         yield* client.roundTrip
+        yield* decoded
         yield* TestClock.adjust(2999)
         yield* client.roundTrip
         assert.strictEqual(story(client).join(), before)

@@ -17,9 +17,9 @@ export const seconds = (millis: number): number => {
 const sumMillis = 12 * frameMillis
 const step = Math.fround(frameMillis / 1000)
 
-/** The shortest decimal that is this 32-bit float and no other one; nine digits always are. */
+/** The shortest decimal that is this 32-bit float and no other one. Nine digits always are; one of fewer than six is the one of six. */
 const shortest = (float: number): number => {
-  for (let digits = 1; digits < 9; digits++) {
+  for (let digits = 6; digits < 9; digits++) {
     const decimal = Number(float.toPrecision(digits))
     if (Math.fround(decimal) === float) return decimal
   }
