@@ -12,7 +12,7 @@ import * as Ledger from "../../src/simulator/Ledger.ts"
 import type { Entry, Reason } from "../../src/simulator/Recording.ts"
 import * as Replay from "../../src/simulator/Replay.ts"
 import * as Script from "../../src/simulator/Script.ts"
-import type { Refusal, StreamError, Wire } from "../../src/simulator/wire.ts"
+import { type Refusal, type StreamError, tailLost, type Wire } from "../../src/simulator/wire.ts"
 import { call, captured, essence, type Outcome, replay, withoutRest } from "../support/capturedCall.ts"
 import { draw } from "../support/sound.ts"
 
@@ -170,7 +170,25 @@ describe("Replay", () => {
     player.bodyEnded()
     pass(1000)
     assert.deepStrictEqual(log, ["0 accept", "50 end"])
-    assert.strictEqual(record().ending, "client-ended")
+    assert.deepInclude(record(), { ending: "client-ended", reason: tailLost })
+  })
+
+  it("also right behind CloseStream, where the answer came as soon as one could", () => {
+    const things = [...opened, sentClose(0), said(0, "tail"), { at: 0, what: "ended" } as const]
+    const hasty = serve(things)
+    hasty.player.text(closeStream)
+    hasty.player.bodyEnded()
+    hasty.pass(1000)
+    assert.deepStrictEqual([hasty.log, hasty.record().reason], [["0 accept", "0 end"], tailLost])
+    const patient = serve(things)
+    patient.player.text(closeStream)
+    patient.pass(0)
+    patient.player.bodyEnded()
+    assert.deepStrictEqual([patient.log, patient.record().ending], [["0 accept", "0 tail", "0 end"], "flux-closed"])
+    // without CloseStream there is no tail
+    const early = serve(things)
+    early.player.bodyEnded()
+    assert.strictEqual(early.record().reason, undefined)
   })
 
   it("a stream that is gone, or whose frame was refused, hears nothing more", () => {
