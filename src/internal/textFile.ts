@@ -78,7 +78,7 @@ const foreign = (bytes: Uint8Array): string => {
     return upper.includes(0) && new Set(upper).size <= alphabets
   }
   if (isUpper(0) !== isUpper(1)) return `is UTF-16 without a byte order mark${advice}`
-  if (head.some((byte) => byte < 0x20 && !isBlank(byte))) return `is binary, and no text${advice}`
+  if (head.some((byte) => byte < 0x20 && !isBlank(byte))) return "is binary, and no text"
   const at = firstOdd(bytes)
   const byte = (bytes[at] ?? 0).toString(16).toUpperCase()
   return `is not UTF-8 (byte 0x${byte} in line ${linesOf(latin.decode(bytes.subarray(0, at)))}), and looks like Windows-1252 or Latin-1${advice}`

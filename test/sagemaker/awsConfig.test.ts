@@ -198,7 +198,7 @@ describe("the certificates of AWS's environment", () => {
           [tmpdir(), "cannot be read"],
           [file("empty.pem", ""), "holds no certificate in PEM form"],
           [file("comment.pem", "# nothing yet\n"), "holds no certificate in PEM form"],
-          [file("der.crt", Buffer.from(cert.replaceAll(/-----.*-----|\s/g, ""), "base64")), "holds no certificate in PEM form"],
+          [file("der.crt", Buffer.from(cert.replaceAll(/-----.*-----|\s/g, ""), "base64")), "holds no certificate in PEM form: it is binary, and no text"],
           [file("cut.pem", cert.slice(0, -100)), "holds no certificate in PEM form"]
         ] as const) {
           assert.deepStrictEqual(yield* refusalsOf({ env: { AWS_CA_BUNDLE } }), [`AWS_CA_BUNDLE: ${AWS_CA_BUNDLE} ${problem}`])
