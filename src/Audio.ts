@@ -30,6 +30,9 @@ export interface Format {
  */
 export type Bytes = Uint8Array | Uint8ClampedArray | Int8Array | DataView | ArrayBuffer | SharedArrayBuffer
 
+/** Raw audio as programs without Effect have it: in one piece, or chunk by chunk; see `PromiseTranscriber.AudioSource`. */
+export type Source = Bytes | AsyncIterable<Bytes> | Iterable<Bytes>
+
 /** Length of a frame as Flux wants it (protocol 1.2): 80 ms, which is 2,560 bytes at 16 kHz linear16. */
 export const frameMillis = 80
 

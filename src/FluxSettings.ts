@@ -141,6 +141,8 @@ export const layerConfig = (
 ): Layer.Layer<FluxSettings, FluxError.FluxError | Config.ConfigError> =>
   Layer.effect(FluxSettings, Effect.flatMap(source, make))
 
+const duration = (name: string): Config.Config<Duration.Duration | undefined> => scalar(Schema.DurationFromString, name)
+
 /**
  * The environment: `FLUX_MODEL`, `FLUX_EOT_THRESHOLD`, `FLUX_OPEN_TIMEOUT` ("15 seconds"), ...; `FLUX_KEYTERM`,
  * `FLUX_LANGUAGE_HINTS` and `FLUX_TAG` are parted by commas. Blanks and line ends around a value are no part of it.
@@ -161,18 +163,18 @@ export const config: Config.Config<SettingsPatch> = Config.all({
   tag: list("TAG"),
   minConfidence: scalar(Schema.Finite, "MIN_CONFIDENCE"),
   shouldInterrupt: scalar(YesNo, "SHOULD_INTERRUPT"),
-  watchdogMinTimeout: scalar(Schema.DurationFromString, "WATCHDOG_MIN_TIMEOUT"),
-  openTimeout: scalar(Schema.DurationFromString, "OPEN_TIMEOUT"),
-  connectedTimeout: scalar(Schema.DurationFromString, "CONNECTED_TIMEOUT"),
-  drainTimeout: scalar(Schema.DurationFromString, "DRAIN_TIMEOUT"),
-  disconnectTimeout: scalar(Schema.DurationFromString, "DISCONNECT_TIMEOUT"),
-  sendTimeout: scalar(Schema.DurationFromString, "SEND_TIMEOUT"),
-  stallTimeout: scalar(Schema.DurationFromString, "STALL_TIMEOUT"),
-  keepAliveInterval: scalar(Schema.DurationFromString, "KEEP_ALIVE_INTERVAL"),
-  configureTimeout: scalar(Schema.DurationFromString, "CONFIGURE_TIMEOUT"),
+  watchdogMinTimeout: duration("WATCHDOG_MIN_TIMEOUT"),
+  openTimeout: duration("OPEN_TIMEOUT"),
+  connectedTimeout: duration("CONNECTED_TIMEOUT"),
+  drainTimeout: duration("DRAIN_TIMEOUT"),
+  disconnectTimeout: duration("DISCONNECT_TIMEOUT"),
+  sendTimeout: duration("SEND_TIMEOUT"),
+  stallTimeout: duration("STALL_TIMEOUT"),
+  keepAliveInterval: duration("KEEP_ALIVE_INTERVAL"),
+  configureTimeout: duration("CONFIGURE_TIMEOUT"),
   outboxLimit: scalar(Schema.Int, "OUTBOX_LIMIT"),
   outboxPolicy: scalar(Settings.fields.outboxPolicy, "OUTBOX_POLICY"),
-  replayWindow: scalar(Schema.DurationFromString, "REPLAY_WINDOW"),
+  replayWindow: duration("REPLAY_WINDOW"),
   catchUpSpeed: scalar(Schema.Finite, "CATCH_UP_SPEED"),
-  maxSessionAge: scalar(Schema.DurationFromString, "MAX_SESSION_AGE")
+  maxSessionAge: duration("MAX_SESSION_AGE")
 }).pipe(Config.nested("FLUX"))

@@ -50,7 +50,7 @@ export interface Options extends SageMakerTransport.Options, Transcriber.Options
  * again and again; a Node stream may not, as Node itself reads ahead of whoever reads the stream. It is pulled no further
  * ahead of Flux than `outboxLimit` says, and leaves other work its turn, also where it never waits.
  */
-export type AudioSource = Audio.Bytes | AsyncIterable<Audio.Bytes> | Iterable<Audio.Bytes>
+export type AudioSource = Audio.Source
 
 /** Conversations on one endpoint. Make one for a process, and close it when the process is to end. */
 export interface PromiseTranscriber extends AsyncDisposable {

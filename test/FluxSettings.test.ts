@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -299,6 +300,15 @@ describe("FluxSettings from the environment", () => {
         assert.deepStrictEqual([set.languageHints, set.keyterm, set.tag], [values, values, values])
       }))
   }
+
+  it.effect("yes and no are the words of Effect's own Config", () =>
+    Effect.gen(function*() {
+      for (const word of ["true", "yes", "on", "1", "y", "false", "no", "off", "0", "n", "TRUE", "Yes", "t", "f", "2", "ja"]) {
+        const set = yield* Effect.option(from({ FLUX_NUMERALS: word }))
+        const own = yield* Effect.option(Config.Boolean("it").parse(ConfigProvider.fromEnvRecord({ it: word })))
+        assert.deepStrictEqual(Option.map(set, ({ numerals }) => numerals), own, word)
+      }
+    }))
 
   it.effect("what is blank within a value is part of it", () =>
     Effect.gen(function*() {

@@ -325,7 +325,8 @@ describe("a source", () => {
     const leaves = [
       () => { throw new Error("no") },
       async () => { throw new Error("no") },
-      () => 7 as never
+      () => 7 as never,
+      () => new Promise<never>(() => undefined)
     ]
     for (const leave of leaves) {
       await using calls = await heardCalls.open()

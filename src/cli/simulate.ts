@@ -81,7 +81,7 @@ const run = Effect.fnUntraced(function*(input: Input) {
   const { all, add, collect } = flags.makeFaults()
   const profile = collect(yield* flags.profile(input.capabilities))
   const simulated = collect(yield* simulation.read(input.simulation, profile, undefined))
-  if (input.oneCall && input.simulation.replay !== undefined) add("oneCall: --replay says it all; leave one of them out")
+  if (input.oneCall && input.simulation.replay !== undefined) add(simulation.notWithReplay("oneCall"))
   add(...(yield* outputs.check({ ledger: input.simulation.ledger })))
   const endpointNames = collect(parseNames(input.endpointNames))
   const credentials = collect(parseCredentials(input.verifyCredentials))

@@ -73,6 +73,9 @@ export const read = Effect.fnUntraced(function*(
   })
 })
 
+/** A flag that says what a capture says by itself. */
+export const notWithReplay = (flag: string): string => `${flag}: --replay says it all; leave one of them out`
+
 /** A capture says all by itself. */
 const replayed = Effect.fnUntraced(function*(
   path: string,
@@ -80,7 +83,7 @@ const replayed = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Checked<Simulation>, never, FileSystem.FileSystem> {
   const faults = makeFaults()
   for (const [flag, value] of Object.entries({ script, closeMode, fault, seed })) {
-    if (value !== undefined) faults.add(`${flag}: --replay says it all; leave one of them out`)
+    if (value !== undefined) faults.add(notWithReplay(flag))
   }
   const recording = faults.collect(Result.flatMap(yield* inputs.read("replay", path), (text) =>
     Result.mapError(Recording.parse(text), (problems) => problems.map((problem) => `replay: ${path}: ${problem}`))))

@@ -1,18 +1,17 @@
 /** Sources of audio that know nothing of Effect, as streams. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as Audio from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
 import { isBytes, refused } from "./audioBytes.ts"
 
-/** See `PromiseTranscriber.AudioSource`. */
-export type Source = Audio.Bytes | AsyncIterable<Audio.Bytes> | Iterable<Audio.Bytes>
 type Chunks = AsyncIterator<Audio.Bytes> | Iterator<Audio.Bytes>
 
 /** What a source throws is what the stream fails with. Fails at once with what is no source. */
-export const streamOf = (source: Source): Result.Result<Stream.Stream<Audio.Bytes, unknown>, FluxError> => {
+export const streamOf = (source: Audio.Source): Result.Result<Stream.Stream<Audio.Bytes, unknown>, FluxError> => {
   if (isBytes(source)) return Result.succeed(Stream.succeed(source))
   const begin = beginning(source)
   if (begin === undefined) return Result.fail(refused(source, "the source of audio"))
@@ -26,19 +25,25 @@ export const streamOf = (source: Source): Result.Result<Stream.Stream<Audio.Byte
  * A Node stream that breaks before anybody reads it would end the process, as one of a missing file does while Flux is being
  * connected. Whoever reads it then is told all the same.
  */
-export const guard = (source: Source): void => {
-  if (isObject(source) && "pipe" in source && "on" in source && typeof source.on === "function") source.on("error", () => {})
+export const guard = (source: Audio.Source): void => {
+  if (!isObject(source) || guarded.has(source) || !("pipe" in source && "on" in source && typeof source.on === "function")) return
+  guarded.add(source)
+  source.on("error", () => {})
 }
+const guarded = new WeakSet<object>()
 
 /** Not every caller has a type checker. */
 const isObject = (source: unknown): source is object => typeof source === "object" && source !== null
 
 /** Text can be iterated, too, and so can samples. */
-const beginning = (source: Exclude<Source, Audio.Bytes>): (() => Pulling) | undefined => {
+const beginning = (source: Exclude<Audio.Source, Audio.Bytes>): (() => Pulling) | undefined => {
   if (!isObject(source) || ArrayBuffer.isView(source)) return undefined
   if (Symbol.asyncIterator in source) return () => pulling(source[Symbol.asyncIterator](), 256)
   return Symbol.iterator in source ? () => pulling(source[Symbol.iterator](), 1) : undefined
 }
+
+/** How long a source may take to be left. */
+const leaveBound = "2 seconds"
 
 /** What pulls chunks one at a time, and leaves a source before its end. */
 interface Pulling {
@@ -71,9 +76,10 @@ const pulling = (chunks: Chunks, turnEvery: number): Pulling => {
     ),
     leave: Effect.suspend(() => {
       if (state === "over") return Effect.void
-      const ended = Effect.ignore(Effect.tryPromise(end))
+      // on a fiber of its own, as the one that ends here may not be interrupted any more
+      const ending = Effect.forkDetach(Effect.timeoutOption(Effect.ignore(Effect.tryPromise(end)), leaveBound))
       // behind a pull that is under way it may never come back
-      return state === "pulling" ? Effect.asVoid(Effect.forkDetach(ended)) : ended
+      return state === "pulling" ? Effect.asVoid(ending) : Effect.flatMap(ending, Fiber.await)
     })
   }
 }

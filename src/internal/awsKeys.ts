@@ -1,4 +1,5 @@
 /** Keys of AWS as people hand them on: what copying, a shell or a file of Windows has added to them. Pure. */
+import * as codePoint from "./codePoint.ts"
 
 /** What requests are signed with, as it comes from anywhere. */
 export interface Keys {
@@ -53,7 +54,7 @@ const isForeign = (character: string): boolean => character.replace(foreign, "")
 const nameOf = (character: string): string => {
   const plain = plainNames[character]
   if (plain !== undefined) return plain
-  const code = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`
+  const code = codePoint.nameOf(character)
   return /\s/u.test(character) ? `a blank (${code})` : quotes.test(character) ? `a quote (${character})` : `a character that no key has (${code})`
 }
 

@@ -5,7 +5,7 @@
  */
 import * as FluxMessage from "../FluxMessage.ts"
 import * as json from "./json.ts"
-import { encode } from "./percent.ts"
+import { decode, encode } from "./percent.ts"
 import { byteLength } from "./utf8.ts"
 
 /** The masks of one session; they remember its words to know them again. */
@@ -208,13 +208,7 @@ const withoutSecrets = (text: string): string =>
 const wholeWord = (text: string): RegExp =>
   new RegExp(`(?<![\\p{L}\\p{N}])${text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}(?![\\p{L}\\p{N}])`, "giu")
 
-const decoded = (value: string): string => {
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
-  }
-}
+const decoded = (value: string): string => decode(value) ?? value
 
 const typeOf = (body: unknown): string => {
   const type = json.typeOf(body)

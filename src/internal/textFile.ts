@@ -1,5 +1,6 @@
 /** The words of a text file, whoever wrote it: UTF-8, or UTF-16 that says so; anything else is refused for what it is. Pure. */
 import * as Result from "effect/Result"
+import * as codePoint from "./codePoint.ts"
 
 /**
  * The text of a file's bytes, without its byte order mark: of UTF-8, and of UTF-16 with a mark. Fails with what it is instead,
@@ -23,8 +24,7 @@ export const oddIn = (text: string, also = ""): string | undefined => {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if ((code >= 0x20 || isBlank(code)) && !also.includes(text.charAt(at))) continue
-    const name = code.toString(16).toUpperCase().padStart(4, "0")
-    return `has U+${name} in line ${linesOf(text.slice(0, at))}: it is no text, or was not read as what it is${advice}`
+    return `has ${codePoint.nameOf(text.charAt(at))} in line ${linesOf(text.slice(0, at))}: it is no text, or was not read as what it is${advice}`
   }
   return undefined
 }
@@ -71,7 +71,7 @@ const foreign = (bytes: Uint8Array): string => {
   /** The bytes of each of four places: a unit of UTF-16 has two of them, one of UTF-32 all four. */
   const places = [0, 1, 2, 3].map((place) => head.filter((_, at) => at % 4 === place))
   const isPlane = (place: number): boolean => places[place]?.every((byte) => byte <= planes) === true
-  if ((isPlane(0) && isPlane(1)) || (isPlane(2) && isPlane(3))) return `is UTF-32${advice}`
+  if (bytes.length >= 4 && bytes.length % 4 === 0 && ((isPlane(0) && isPlane(1)) || (isPlane(2) && isPlane(3)))) return `is UTF-32${advice}`
   // the upper byte is 0 of ASCII, and one of few of any alphabet
   const isUpper = (place: number): boolean => {
     const upper = head.filter((_, at) => at % 2 === place)

@@ -26,6 +26,7 @@ export interface Context {
 /** Begins a session that answers as the recorded one did. */
 export const open = (session: RecordedSession, context: Context): Player => {
   const { recorder, surroundings, wire } = context
+  const decoded = surroundings.decoded ?? ((run: () => void) => surroundings.after(0, run))
   const { opening, steps } = planOf(session)
   let audioBytes = 0
   let texts = 0
@@ -129,7 +130,7 @@ export const open = (session: RecordedSession, context: Context): Player => {
       if (!closing) return progress()
       // a client that ends its body right behind gets no answer, however soon there was one
       earn()
-      surroundings.after(0, progress)
+      decoded(progress)
     },
     bodyEnded: () => {
       if (over) return

@@ -8,7 +8,7 @@ import { kept } from "../support/memory.ts"
 
 const plan: Plan = { conversations: 100, seconds: 600, seed: 1, intensity: 1, acts: true }
 
-describe("a hundred calls under every fault", { timeout: 300_000 }, () => {
+describe("a hundred calls under every fault", { timeout: 900_000 }, () => {
   it.effect("keep all that is promised; heap at the end within 10 % of that at a tenth", () =>
     Effect.gen(function*() {
       const tally = tallies.make()

@@ -42,6 +42,8 @@ describe("a text file", () => {
     ["UTF-16 with half a pair", Buffer.from("\uFEFFa\ud800b", "utf16le"), "begins like UTF-16, and goes on as something else"],
     ["Latin-1", Buffer.from("One\r\ncafé\r\n", "latin1"), "is not UTF-8 (byte 0xE9 in line 2), and looks like Windows-1252 or Latin-1"],
     ["Windows-1252", Buffer.from([...Buffer.from("a\rb\rquote "), 0x93, 0x61, 0x94]), "is not UTF-8 (byte 0x93 in line 3), and looks like Windows-1252 or Latin-1"],
+    ["one byte of Latin-1", Buffer.from("\u00e9", "latin1"), "is not UTF-8 (byte 0xE9 in line 1), and looks like Windows-1252 or Latin-1"],
+    ["two bytes of it", Buffer.from("a\u00e9", "latin1"), "is not UTF-8 (byte 0xE9 in line 1), and looks like Windows-1252 or Latin-1"],
     ["UTF-8 that is cut", Buffer.from("caf\u00e9").subarray(0, -1), "is not UTF-8 (byte 0xC3 in line 1)"],
     ["a surrogate in UTF-8", Buffer.from([0x61, 0xed, 0xa0, 0x80]), "is not UTF-8 (byte 0xED in line 1)"],
     ["one NUL in a long text", Buffer.from(`The quick brown fox jumps over the lazy dog\u0000, and over 13 more.`), "is binary, and no text"],

@@ -5,6 +5,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Encoding, type Format, sampleRates } from "../../Audio.ts"
+import * as percent from "../../internal/percent.ts"
 import { fluxEotTimeoutMs, type Limits, Model } from "../../internal/settings.ts"
 import type { Profile } from "../Profile.ts"
 import * as queryString from "./queryString.ts"
@@ -35,7 +36,7 @@ export const illegality = (query: string): string | undefined => queryString.pro
 
 /** The model that a query string asks for, if it is one that exists: before it is known which bundle is to read it. */
 export const modelOf = (query: string): Model | undefined => {
-  const value = decoded(/(?:^|&)model=([^&]*)/.exec(query)?.[1] ?? "")
+  const value = percent.decode(/(?:^|&)model=([^&]*)/.exec(query)?.[1] ?? "")
   return isModel(value) ? value : undefined
 }
 
@@ -49,7 +50,7 @@ export const parse = (query: string, { limits, models, name }: Profile): Result.
   const values = new Map<string, Array<string>>()
   for (const pair of query.split("&")) {
     const [key = "", raw = ""] = pair.split("=")
-    const value = decoded(raw)
+    const value = percent.decode(raw)
     if (value === undefined) return Result.fail(`${key}: not UTF-8`)
     const before = values.get(key)
     if (before === undefined) values.set(key, [value])
@@ -167,11 +168,3 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["mip_opt_out", { problem: flag }],
   ["tag", { repeats: true, problem: () => undefined }]
 ])
-
-const decoded = (text: string): string | undefined => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
-}

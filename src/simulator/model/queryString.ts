@@ -1,4 +1,5 @@
 /** What SageMaker takes for a query string, whatever its parameters mean (protocol 1.3), and where a text is none. Pure. */
+import * as codePoint from "../../internal/codePoint.ts"
 
 /** Longest query string that SageMaker takes, in characters. */
 export const maxLength = 2048
@@ -58,8 +59,8 @@ const ruleOf = (character: string): string => {
 /** A character as it is, and its code point where it does not print or is not ASCII. */
 const shown = (text: string, index: number): string => {
   const code = text.codePointAt(index) ?? 0
-  const name = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`
   if (code === 0x20) return "a space"
   const character = String.fromCodePoint(code)
+  const name = codePoint.nameOf(character)
   return code > 0x20 && code < 0x7f ? character : /[\p{L}\p{N}\p{P}\p{S}]/u.test(character) ? `${character}, ${name}` : name
 }
