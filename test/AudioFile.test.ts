@@ -398,7 +398,7 @@ describe("AudioFile", () => {
         Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 1, 0, 0, 0, 0, 0, 0, 0x1f),
         "not a WAV file: it looks like WebM or Matroska"
       ],
-      ["AVI", text("RIFF\x00\x10\x00\x00AVI LIST"), "not a WAV file: it is another kind of RIFF file"],
+      ["AVI", text("RIFF\x00\x10\x00\x00AVI LIST"), "not a WAV file: it is another kind of RIFF file (AVI)"],
       ["RIFX", text("RIFX\x00\x00\x00\x24WAVEfmt "), "not a WAV file: it is big-endian (RIFX)"],
       [
         "raw audio",

@@ -28,6 +28,8 @@ export interface Request {
   readonly path: string
   /** Raw audio rather than WAV. */
   readonly raw: boolean
+  /** Of a WAV file with several. */
+  readonly channel: AudioFile.Options["channel"]
   /** As flags say, where they make sense, which a file must not contradict. */
   readonly explicit: { readonly encoding?: string | undefined; readonly sampleRate?: number | undefined }
   /** As flags or the environment say, for audio that does not say itself. */
@@ -39,7 +41,7 @@ export interface Request {
 export const open = Effect.fnUntraced(function*(
   request: Request
 ): Effect.fn.Return<Checked<AudioFile.AudioFile<Broken>>, never, Scope.Scope | Stdio.Stdio> {
-  const { explicit, format, path, raw } = request
+  const { channel, explicit, format, path, raw } = request
   const name = path === "-" ? "standard input" : path
   const stdio = yield* Stdio.Stdio
   const bytes = path === "-" ? stdio.stdin : AudioFile.bytes(path)
@@ -48,7 +50,7 @@ export const open = Effect.fnUntraced(function*(
     return Result.succeed(readable(AudioFile.raw(bytes, { encoding, sampleRate }), name))
   }
   const opened = yield* Effect.result(
-    AudioFile.openWav(bytes, { sampleRate: format.sampleRate, onWarning: request.onWarning })
+    AudioFile.openWav(bytes, { sampleRate: format.sampleRate, channel, linger: "1 second", onWarning: request.onWarning })
   )
   if (Result.isFailure(opened)) return Result.fail(explain(name, path, opened.failure))
   const file = opened.success

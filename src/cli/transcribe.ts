@@ -43,6 +43,9 @@ const config = {
     Flag.withDescription("The audio is raw: see --encoding and --sample-rate"),
     Flag.withDefault(false)
   ),
+  channel: flags.optional(Flag.Literals("channel", ["left", "right", "mix"])).pipe(
+    Flag.withDescription("Which channel of a WAV file with several to take, for calls with a leg a channel (default mix)")
+  ),
   pace: Flag.Literals("pace", ["realtime", "fast"]).pipe(
     Flag.withDescription("fast: as fast as a simulator in this process takes it, twice real time elsewhere"),
     Flag.withDefault("realtime")
@@ -137,6 +140,8 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
   // a file may have that name
   const path = given === "-" && !args.includes("-") ? "./-" : given
   if (input.raw && Option.isNone(input.file)) add("raw: give a file of raw audio, or - for standard input")
+  if (input.channel !== undefined && input.raw) add("channel: raw audio is mono; leave --channel out")
+  if (input.channel !== undefined && path === undefined) add("channel: is for a WAV file; give one, or leave --channel out")
   if (path === "-" && (yield* stdio.stdinIsTerminal)) add("file: standard input is a terminal: pipe audio into it, or give a file")
   if (path === undefined && !simulate) add("file: give a WAV file, or - for standard input, or try --simulate")
   for (const [flag, value] of Object.entries(simulate ? input.endpoint : input.simulation)) {
@@ -156,6 +161,7 @@ const prepare = Effect.fnUntraced(function*(input: Input) {
       yield* source.open({
         path,
         raw: input.raw,
+        channel: input.channel,
         explicit: settings === undefined ? {} : input.settings,
         format: { encoding: settings?.encoding, sampleRate: settings?.sampleRate },
         onWarning: (warning) => say(`warning: ${warning}`)

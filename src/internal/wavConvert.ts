@@ -3,7 +3,9 @@
  * an hour of audio takes no more memory than a second of it. `wavefile` decodes and resamples; this cuts its work.
  */
 import type { WaveFile } from "wavefile"
-import type { WavFormat } from "./wavHeader.ts"
+import * as wavContainer from "./wavContainer.ts"
+import type { WavFormat } from "./wavFormat.ts"
+import * as wavMix from "./wavMix.ts"
 
 interface Library {
   readonly WaveFile: typeof WaveFile
@@ -24,28 +26,58 @@ export interface Converter {
   readonly push: (chunk: Uint8Array) => Array<Uint8Array>
   /** What is left at the end. */
   readonly flush: () => Array<Uint8Array>
+  /** What has been found odd in the audio since this was asked last, for people. */
+  readonly notes: () => ReadonlyArray<string>
 }
 
-/** A {@link Converter} to linear16 mono at `sampleRate` Hz. */
-export const make = (wavefile: typeof WaveFile, wav: WavFormat, sampleRate: number): Converter => {
-  const decoder = makeDecoder(wavefile, wav)
-  if (sampleRate === wav.sampleRate) return { push: (chunk) => pack(decoder(chunk)), flush: () => [] }
-  const resampler = makeResampler(wavefile, wav.sampleRate, sampleRate)
-  return { push: (chunk) => resampler.push(decoder(chunk)), flush: resampler.flush }
+/** What to convert to: linear16 of one channel, or of all, at a rate in Hz. */
+export interface Target {
+  readonly sampleRate: number
+  readonly channel: wavMix.Channel
 }
 
-/** Samples in units of 16 bits, channels averaged, so that a mix cannot clip. */
-const makeDecoder = (wavefile: typeof WaveFile, wav: WavFormat): (chunk: Uint8Array) => Float64Array => {
+/** A {@link Converter} of audio in this format. */
+export const make = (wavefile: typeof WaveFile, wav: WavFormat, { channel, sampleRate }: Target): Converter => {
+  let noted: Array<string> = []
+  const note = (text: string): void => void noted.push(text)
+  const decoder = makeDecoder(wavefile, wav, note)
+  const mixer = wavMix.make({ ...wav, channel }, note)
+  const out = sampleRate === wav.sampleRate
+    ? { push: pack, flush: () => [] }
+    : makeResampler(wavefile, wav.sampleRate, sampleRate)
+  return {
+    push: (chunk) => out.push(mixer.push(decoder.push(chunk))),
+    flush: () => [...out.push(mixer.push(decoder.flush())), ...out.push(mixer.flush()), ...out.flush()],
+    notes: () => {
+      const since = noted
+      noted = []
+      return since
+    }
+  }
+}
+
+interface Decoder {
+  /** Samples in units of 16 bits, one channel after the other. */
+  readonly push: (chunk: Uint8Array) => Float64Array
+  readonly flush: () => Float64Array
+}
+
+const makeDecoder = (wavefile: typeof WaveFile, wav: WavFormat, note: (text: string) => void): Decoder => {
   const toSamples = wav.codec === "ima-adpcm" ? decodeAdpcm : decode
+  const container = wavContainer.make(wav, note)
   let carried = new Uint8Array(0)
-  return (chunk) => {
+  const decodeWhole = (chunk: Uint8Array): Float64Array => {
     const bytes = new Uint8Array(carried.length + chunk.length)
     bytes.set(carried)
     bytes.set(chunk, carried.length)
-    const whole = bytes.length - (bytes.length % wav.frameBytes)
+    const stored = container.format()
+    const whole = bytes.length - (bytes.length % stored.frameBytes)
     carried = bytes.slice(whole)
-    if (whole === 0) return new Float64Array(0)
-    return downmix(toSamples(wavefile, wav, bytes.subarray(0, whole)), wav.channels)
+    return whole === 0 ? new Float64Array(0) : toSamples(wavefile, stored, bytes.subarray(0, whole))
+  }
+  return {
+    push: (chunk) => decodeWhole(container.push(chunk)),
+    flush: () => decodeWhole(container.flush())
   }
 }
 
@@ -70,16 +102,6 @@ const decodeAdpcm = (wavefile: typeof WaveFile, wav: WavFormat, data: Uint8Array
   file.fromIMAADPCM()
   const blockSamples = (wav.frameBytes - 4) * 2 + 2
   return file.getSamples(true).subarray(0, blocks * blockSamples).filter((_, index) => index % blockSamples !== 0)
-}
-
-const downmix = (interleaved: Float64Array, channels: number): Float64Array => {
-  if (channels === 1) return interleaved
-  const mono = new Float64Array(interleaved.length / channels)
-  for (let index = 0; index < interleaved.length; index++) {
-    const frame = Math.floor(index / channels)
-    mono[frame] = (mono[frame] ?? 0) + (interleaved[index] ?? 0) / channels
-  }
-  return mono
 }
 
 const pack = (samples: Float64Array): Array<Uint8Array> => {

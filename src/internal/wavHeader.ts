@@ -1,181 +1,211 @@
 /** The head of a WAV file: what its audio is, and how much of it is declared. Sizes in it are not to be trusted. */
 import * as Effect from "effect/Effect"
-import type { Encoding } from "../Audio.ts"
-import * as FluxError from "../FluxError.ts"
+import type * as FluxError from "../FluxError.ts"
 import type { ByteReader } from "./byteReader.ts"
-
-/** How the samples of a WAV file are coded. */
-export interface WavFormat {
-  readonly codec: "pcm" | "float" | "mulaw" | "alaw" | "ima-adpcm"
-  readonly channels: number
-  /** In Hz. */
-  readonly sampleRate: number
-  /** Bytes of one sample of one channel, as stored; 0 for ima-adpcm. */
-  readonly sampleBytes: number
-  /** Bytes of one sample of every channel; of one block for ima-adpcm. */
-  readonly frameBytes: number
-}
+import { latin1, looksLike } from "./fileMagic.ts"
+import * as chunks from "./wavChunks.ts"
+import * as wavFormat from "./wavFormat.ts"
+import { unsupported } from "./wavFormat.ts"
 
 /** The head of a WAV file, up to its audio. */
 export interface WavHeader {
-  readonly wav: WavFormat
+  readonly wav: wavFormat.WavFormat
   /** Bytes of audio as declared; undefined where the writer did not know (a pipe writes 0 or 0xFFFFFFFF). */
   readonly dataBytes: number | undefined
+  /** Audio that came before the format; what follows it in the input is no audio then. */
+  readonly early: Uint8Array | undefined
+  /** Position in the input where the file ends as declared; undefined where the writer did not know. */
+  readonly end: number | undefined
+  /** What is odd in the header, for people. */
+  readonly oddities: ReadonlyArray<string>
 }
 
-/** For people: `stereo 24-bit PCM at 96000 Hz`. */
-export const describe = ({ channels, codec, sampleBytes, sampleRate }: WavFormat): string => {
-  const layout = channels === 1 ? "mono" : channels === 2 ? "stereo" : `${channels}-channel`
-  const bits = `${sampleBytes * 8}-bit `
-  const coding = { pcm: `${bits}PCM`, float: `${bits}float`, mulaw: "mu-law", alaw: "A-law", "ima-adpcm": "IMA ADPCM" }
-  return `${layout} ${coding[codec]} at ${sampleRate} Hz`
-}
-
-/** The encoding that Flux would call it, at whatever rate; undefined where it takes no such audio. */
-export const encodingOf = ({ channels, codec, sampleBytes }: WavFormat): Encoding | undefined => {
-  if (channels !== 1) return undefined
-  if (codec === "mulaw" || codec === "alaw") return codec
-  return codec === "pcm" && sampleBytes === 2 ? "linear16" : undefined
-}
-
-/** Length of the audio as declared, where the header says. */
-export const secondsOf = ({ dataBytes, wav }: WavHeader): number | undefined => {
-  if (dataBytes === undefined) return undefined
-  const frames = dataBytes / wav.frameBytes
-  return (wav.codec === "ima-adpcm" ? frames * ((wav.frameBytes - 4) * 2 + 1) : frames) / wav.sampleRate
-}
-
-/** `UnsupportedAudio`, before any connection. */
-export const unsupported = (detail: string): FluxError.FluxError =>
-  FluxError.make(new FluxError.UnsupportedAudio({ detail }), "settings")
+/** Near enough to 2 GiB to be what sox and arecord write when they do not know: nobody declares it in earnest. */
+export const endless = 0x7fff_f000
 
 const unknownSize = 0xffffffff
+/** More than any writer puts before its audio: 256 MiB. */
+const mostBefore = 2 ** 28
+/** Audio that is kept while its format has not come yet: 8 MiB. */
+const mostEarly = 2 ** 23
+/** How far the next chunk is looked for where the size of the last one is wrong. */
+const searched = 4096
+
 const cut = (): FluxError.FluxError => unsupported("the WAV file is cut off in its header")
 
-/** Reads up to the first byte of audio. Fails with `UnsupportedAudio`, which says what the input is instead. */
+/**
+ * Reads up to the first byte of audio. Fails with `UnsupportedAudio`, which says what the input is instead. What is
+ * asked of `soon` is there already, or is not needed.
+ */
 export const read = Effect.fnUntraced(function*<E>(
-  input: ByteReader<E>
+  input: ByteReader<E>,
+  soon: Effect.Effect<void>
 ): Effect.fn.Return<WavHeader, FluxError.FluxError | E> {
-  const start = yield* input.peek
-  if (start.length === 0) return yield* unsupported("the input is empty")
-  const riff = yield* input.take(12)
-  const container = ascii(riff, 0)
-  if (!/^(RIFF|RF64|BW64)/.test(container) || (riff.length === 12 && ascii(riff, 8) !== "WAVE")) {
-    return yield* unsupported(`not a WAV file: ${looksLike(riff, start)}`)
-  }
-  if (riff.length < 12) return yield* cut()
+  const oddities: Array<string> = []
+  yield* findStart(input, soon, oddities)
+  const from = input.position()
+  const riff = yield* input.take(chunks.fileBytes)
+  if (riff.length < chunks.fileBytes) return yield* cut()
+  const riffBytes = chunks.head(riff).size
+  const end = riffBytes === 0 || riffBytes >= endless ? undefined : from + chunks.headBytes + riffBytes
 
-  let wav: WavFormat | undefined
-  let longDataBytes: number | undefined
+  let wav: wavFormat.WavFormat | undefined
+  let fmt: Uint8Array | undefined
+  let longBytes: number | undefined
+  let needsDs64 = !latin1(riff).startsWith("RIFF")
+  let early: Uint8Array | undefined
+  let last = { id: "RIFF", isOdd: false }
   while (true) {
-    const head = yield* input.take(8)
-    if (head.length === 0) {
+    yield* findChunk(input, last, oddities)
+    const bytes = yield* input.take(chunks.headBytes)
+    if (bytes.length === 0) {
+      if (early !== undefined) return yield* unsupported("the WAV file has no fmt chunk before its data")
       return yield* unsupported(`the WAV file has no ${wav === undefined ? "fmt" : "data"} chunk`)
     }
-    if (head.length < 8) return yield* cut()
-    const id = ascii(head, 0)
-    const size = view(head).getUint32(4, true)
+    if (bytes.length < chunks.headBytes) return yield* cut()
+    const { id, size } = chunks.head(bytes)
     if (id === "data") {
-      if (wav === undefined) return yield* unsupported("the WAV file has no fmt chunk before its data")
-      return { wav, dataBytes: size === 0 ? undefined : size === unknownSize ? longDataBytes : size }
+      const declared = size === 0 || size === unknownSize ? longBytes : size
+      if (needsDs64 && declared === undefined) oddities.push("the WAV file has no ds64 chunk, which RF64 files need")
+      if (wav !== undefined) return { wav, dataBytes: declared, early: undefined, end, oddities }
+      early = declared === undefined || declared > mostEarly ? new Uint8Array(0) : yield* input.take(declared)
+      if (early.length !== declared) return yield* unsupported("the WAV file has no fmt chunk before its data")
+      oddities.push("the WAV file's data chunk comes before its fmt chunk")
+      last = { id, isOdd: size % 2 === 1 }
+      continue
     }
-    const kept = yield* input.take(id === "fmt " || id === "ds64" ? Math.min(size, 40) : 0)
-    // chunks are padded to an even length
-    const whole = yield* input.skip(size + (size % 2) - kept.length)
     if (id === "fmt ") {
-      if (kept.length < Math.min(size, 40)) return yield* cut()
-      wav = yield* readFormat(kept)
-    } else if (id === "ds64" && kept.length >= 16) {
-      longDataBytes = Number(view(kept).getBigUint64(8, true))
+      const body = yield* readFmt(input, size, oddities)
+      last = { id, isOdd: body.length % 2 === 1 }
+      if (fmt === undefined) {
+        fmt = body
+        const fields = yield* wavFormat.read(body)
+        oddities.push(...fields.oddities)
+        wav = fields.wav
+      } else if (latin1(fmt) !== latin1(body)) {
+        oddities.push("the WAV file has two fmt chunks that differ: the first is believed")
+      }
+      if (early !== undefined) return { wav: wav ?? (yield* wavFormat.read(body)).wav, dataBytes: early.length, early, end, oddities }
+      continue
     }
-    if (!whole) return yield* wav === undefined ? cut() : unsupported("the WAV file ends before its data chunk")
+    if (end !== undefined && input.position() + size > end) {
+      const at = yield* lookForKnown(input, 0)
+      if (at !== undefined) {
+        oddities.push(`the size of the WAV file's ${id.trim()} chunk is wrong: it declares ${size} bytes and has ${at}`)
+        yield* input.skip(at)
+        last = { id, isOdd: false }
+        continue
+      }
+    }
+    if (size > mostBefore) return yield* unsupported(`the WAV file's ${id.trim()} chunk declares ${size} bytes`)
+    const kept = yield* input.take(id === "ds64" ? Math.min(size, 28) : 0)
+    if (id === "ds64") {
+      needsDs64 = false
+      longBytes = readDs64(kept, oddities)
+    }
+    const whole = yield* input.skip(size - kept.length)
+    if (!whole) {
+      if (wav === undefined && early === undefined) return yield* cut()
+      return yield* unsupported(
+        wav === undefined ? "the WAV file has no fmt chunk before its data" : "the WAV file ends before its data chunk"
+      )
+    }
+    last = { id, isOdd: size % 2 === 1 }
   }
 })
 
-const readFormat = Effect.fnUntraced(function*(fmt: Uint8Array): Effect.fn.Return<WavFormat, FluxError.FluxError> {
-  if (fmt.length < 16) return yield* unsupported(`the WAV file's fmt chunk has ${fmt.length} bytes, it needs 16`)
-  const fields = view(fmt)
-  let tag = fields.getUint16(0, true)
-  const channels = fields.getUint16(2, true)
-  const sampleRate = fields.getUint32(4, true)
-  const blockAlign = fields.getUint16(12, true)
-  const bits = fields.getUint16(14, true)
-  if (tag === extensible && fmt.length >= 40 && ascii(fmt, 26, 14) === extensibleGuid) tag = fields.getUint16(24, true)
-
-  if (channels === 0) return yield* unsupported("the WAV file declares 0 channels")
-  if (sampleRate < 1000 || sampleRate > 1_000_000) {
-    return yield* unsupported(`the WAV file declares a sample rate of ${sampleRate} Hz`)
+/** Passes over what stands before the file: tags, a byte-order mark, lines of a protocol. */
+const findStart = Effect.fnUntraced(function*<E>(
+  input: ByteReader<E>,
+  soon: Effect.Effect<void>,
+  oddities: Array<string>
+): Effect.fn.Return<void, FluxError.FluxError | E> {
+  const start = yield* input.ahead(chunks.fileBytes)
+  if (start.length === 0) return yield* unsupported("the input is empty")
+  if (chunks.isFile(start)) return
+  if (start.length < chunks.fileBytes && /^(RIFF|RF64|BW64)/.test(latin1(start))) return yield* cut()
+  const isTagged = /^ID3[^ -~]/.test(latin1(start.subarray(0, 4)))
+  if (isTagged) {
+    const [a = 0, b = 0, c = 0, d = 0] = start.subarray(6, 10)
+    yield* input.skip(10 + (a << 21) + (b << 14) + (c << 7) + d)
   }
-  const codec = codecs[tag]
-  if (codec === undefined || (codec === "ima-adpcm" && (channels > 1 || blockAlign < 5))) {
-    const name = codec === undefined ? otherCodecs[tag] : "IMA ADPCM of several channels"
-    const code = `0x${tag.toString(16).padStart(4, "0")}`
-    return yield* unsupported(`the WAV file's codec is ${name === undefined ? code : `${name} (${code})`}`)
+  const sample = yield* input.within(soon).ahead(searched)
+  const at = findFile(sample.subarray(0, searched))
+  if (at === undefined) {
+    const what = looksLike(sample)
+    return yield* unsupported(`not a WAV file: ${isTagged && !/AAC|FLAC/.test(what) ? "it looks like MP3" : what}`)
   }
-  if (codec === "ima-adpcm") return { codec, channels, sampleRate, sampleBytes: 0, frameBytes: blockAlign }
-  // 12 or 20 bits are stored in the high bits of 16 or 24; some store 24 in 32, which only blockAlign shows
-  const least = Math.ceil(bits / 8)
-  const stored = blockAlign / channels
-  const sampleBytes = Number.isInteger(stored) && stored > least && stored <= 4 ? stored : least
-  if (!storable[codec].includes(sampleBytes)) {
-    return yield* unsupported(`the WAV file declares ${bits} bits a sample, which its codec does not have`)
+  const before = latin1(sample.subarray(0, at))
+  if (/^[0-9a-f]+[^\r\n]*\r\n$|\n[0-9a-f]+[^\r\n]*\r\n$/i.test(before)) {
+    return yield* unsupported("not a WAV file: it is one in HTTP's chunked coding, to be decoded first")
   }
-  return { codec, channels, sampleRate, sampleBytes, frameBytes: sampleBytes * channels }
+  yield* input.skip(at)
+  oddities.push(`the WAV file begins after ${isTagged ? "an ID3 tag" : `${at} other bytes`}, which ${isTagged ? "is" : "are"} passed over`)
 })
 
-const extensible = 0xfffe
-/** What follows the codec's tag in the GUID of WAVE_FORMAT_EXTENSIBLE. */
-const extensibleGuid = "\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
-
-const codecs: Readonly<Record<number, WavFormat["codec"]>> = {
-  1: "pcm",
-  3: "float",
-  6: "alaw",
-  7: "mulaw",
-  0x11: "ima-adpcm"
+const findFile = (bytes: Uint8Array): number | undefined => {
+  for (let at = 0; at + chunks.fileBytes <= bytes.length; at++) {
+    if (chunks.isFile(bytes.subarray(at, at + chunks.fileBytes))) return at
+  }
+  return undefined
 }
 
-const storable = {
-  pcm: [1, 2, 3, 4],
-  float: [4, 8],
-  mulaw: [1],
-  alaw: [1]
+/** Goes to where the next chunk begins, be the last one padded or not, or of another size than it declares. */
+const findChunk = Effect.fnUntraced(function*<E>(
+  input: ByteReader<E>,
+  last: { readonly id: string; readonly isOdd: boolean },
+  oddities: Array<string>
+): Effect.fn.Return<void, E> {
+  if (last.isOdd) yield* input.skip(chunks.afterOdd(yield* input.ahead(chunks.afterOddBytes)))
+  const bytes = yield* input.ahead(4)
+  if (bytes.length < 4 || chunks.isPlausible(bytes)) return
+  const at = yield* lookForKnown(input, 1)
+  if (at === undefined) return
+  oddities.push(`the size of the WAV file's ${last.id.trim()} chunk is wrong: the next chunk begins ${at} bytes later`)
+  yield* input.skip(at)
+})
+
+/** How far it is to the next chunk whose name is known. It is not far, as a rule, and no more is waited for than that. */
+const lookForKnown = Effect.fnUntraced(function*<E>(
+  input: ByteReader<E>,
+  from: number
+): Effect.fn.Return<number | undefined, E> {
+  for (const window of [16, 128, searched]) {
+    const at = chunks.findKnown((yield* input.ahead(window)).subarray(0, window), from)
+    if (at !== undefined) return at
+  }
+  return undefined
+})
+
+/** The body of the fmt chunk, up to what is read of it, however long it says to be. */
+const readFmt = Effect.fnUntraced(function*<E>(
+  input: ByteReader<E>,
+  size: number,
+  oddities: Array<string>
+): Effect.fn.Return<Uint8Array, FluxError.FluxError | E> {
+  const longest = Math.max(size < 16 ? 16 : 0, Math.min(size, wavFormat.fmtBytes))
+  // a chunk follows, so that its name is waited for in vain by nobody
+  const bytes = yield* input.ahead(longest + 4)
+  const next = chunks.findKnown(bytes.subarray(0, longest + 4), 16)
+  if (next !== undefined && next < size + (size % 2) || (next === 16 && size < 16)) {
+    oddities.push(`the WAV file's fmt chunk declares ${size} bytes and has ${next}`)
+    return yield* input.take(next ?? size)
+  }
+  if (size > mostBefore) return yield* unsupported(`the WAV file's fmt chunk declares ${size} bytes`)
+  const body = yield* input.take(Math.min(size, wavFormat.fmtBytes))
+  if (body.length < Math.min(size, wavFormat.fmtBytes)) return yield* cut()
+  yield* input.skip(size - body.length)
+  return body
+})
+
+/** The size of the data in an RF64 file, which a writer fills in at its end, if it gets there. */
+const readDs64 = (body: Uint8Array, oddities: Array<string>): number | undefined => {
+  if (body.length < 16) {
+    oddities.push(`the WAV file's ds64 chunk has ${body.length} bytes, it needs 28`)
+    return undefined
+  }
+  const size = new DataView(body.buffer, body.byteOffset, body.byteLength).getBigUint64(8, true)
+  if (size === 0n) oddities.push("the WAV file's ds64 chunk was never filled in: it declares 0 bytes of audio")
+  else if (size >= 2n ** 53n) oddities.push(`the WAV file's ds64 chunk declares ${size} bytes of audio`)
+  return size === 0n || size >= 2n ** 53n ? undefined : Number(size)
 }
-
-const otherCodecs: Readonly<Record<number, string>> = {
-  0x02: "Microsoft ADPCM",
-  0x31: "GSM 6.10",
-  0x50: "MPEG audio",
-  0x55: "MP3",
-  0xff: "AAC",
-  0x161: "Windows Media Audio"
-}
-
-const magics: ReadonlyArray<readonly [pattern: RegExp, what: string]> = [
-  [/^ID3|^\xff[\xe2-\xe7\xf2-\xf7\xfa-\xfb]/, "it looks like MP3"],
-  [/^\xff[\xf0\xf1\xf8\xf9]/, "it looks like AAC"],
-  [/^OggS/, "it looks like Ogg"],
-  [/^fLaC/, "it looks like FLAC"],
-  [/^....ftyp/s, "it looks like MP4"],
-  [/^.E\xdf\xa3/, "it looks like WebM or Matroska"],
-  [/^FORM....AIF[FC]/s, "it looks like AIFF"],
-  [/^\.snd/, "it looks like AU"],
-  [/^RIFX/, "it is big-endian (RIFX)"],
-  [/^RIFF/, "it is another kind of RIFF file"]
-]
-
-const looksLike = (head: Uint8Array, start: Uint8Array): string => {
-  const text = ascii(head, 0, head.length)
-  const magic = magics.find(([pattern]) => pattern.test(text))
-  if (magic !== undefined) return magic[1]
-  const sample = start.subarray(0, 512)
-  const readable = new TextDecoder().decode(sample, { stream: true })
-  // oxlint-disable-next-line no-control-regex
-  if (!/[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]/.test(readable)) return "it looks like text"
-  return "no format is recognised in its first bytes"
-}
-
-const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-const ascii = (bytes: Uint8Array, from: number, length = 4): string =>
-  String.fromCharCode(...bytes.subarray(from, from + length))
