@@ -11,92 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Audio from "../src/Audio.ts"
 import * as AudioFile from "../src/AudioFile.ts"
-import { FluxError } from "../src/FluxError.ts"
-
-interface Wav {
-  readonly tag?: number
-  readonly channels?: number
-  readonly sampleRate?: number
-  readonly bits?: number
-  readonly blockAlign?: number
-  readonly container?: string
-  readonly fmtTail?: Uint8Array
-  readonly before?: ReadonlyArray<Uint8Array>
-  readonly after?: ReadonlyArray<Uint8Array>
-  /** What the data chunk says of its size, where that is not the truth. */
-  readonly declared?: number
-}
-
-const text = (id: string): Uint8Array => new TextEncoder().encode(id)
-const join8 = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(parts))
-const le = (value: number, bytes: number): Uint8Array =>
-  Uint8Array.from({ length: bytes }, (_, index) => Math.floor(value / 256 ** index) % 256)
-const chunk = (id: string, body: Uint8Array, declared = body.length): Uint8Array =>
-  join8(text(id), le(declared, 4), body, new Uint8Array(body.length % 2))
-
-const wav = (data: Uint8Array, options: Wav = {}): Uint8Array => {
-  const { bits = 16, channels = 1, sampleRate = 16_000, tag = 1 } = options
-  const blockAlign = options.blockAlign ?? channels * Math.ceil(bits / 8)
-  const fmt = join8(
-    le(tag, 2),
-    le(channels, 2),
-    le(sampleRate, 4),
-    le((sampleRate * blockAlign) % 2 ** 32, 4),
-    le(blockAlign, 2),
-    le(bits, 2),
-    options.fmtTail ?? new Uint8Array(0)
-  )
-  const body = join8(
-    text("WAVE"),
-    ...options.before ?? [],
-    chunk("fmt ", fmt),
-    chunk("data", data, options.declared),
-    ...options.after ?? []
-  )
-  return join8(text(options.container ?? "RIFF"), le(body.length, 4), body)
-}
-
-const subformat = (tag: number): Uint8Array =>
-  join8(le(22, 2), le(16, 2), le(4, 4), le(tag, 2), Buffer.from("000000001000800000aa00389b71", "hex"))
-
-/** Cuts bytes into pieces whose lengths go round through `sizes`. */
-const pieces = (bytes: Uint8Array, sizes: ReadonlyArray<number> = [4096]): Stream.Stream<Uint8Array> => {
-  const out: Array<Uint8Array> = []
-  for (let at = 0, turn = 0; at < bytes.length; turn++) {
-    const size = sizes[turn % sizes.length] ?? 1
-    out.push(bytes.subarray(at, at + size))
-    at += size
-  }
-  return Stream.fromIterable(out)
-}
-
-const read = Effect.fnUntraced(function*(
-  bytes: Uint8Array | Stream.Stream<Uint8Array>,
-  options: AudioFile.Options & { readonly sizes?: ReadonlyArray<number> } = {}
-) {
-  const warnings: Array<string> = []
-  const file = yield* AudioFile.openWav(bytes instanceof Uint8Array ? pieces(bytes, options.sizes) : bytes, {
-    sampleRate: options.sampleRate,
-    onWarning: (warning) => Effect.sync(() => void warnings.push(warning))
-  })
-  const early = warnings.length
-  const audio = join8(...yield* Stream.runCollect(file.audio))
-  return { ...file, bytes: audio, samples: samplesOf(audio), early: warnings.slice(0, early), late: warnings.slice(early) }
-})
-
-const samplesOf = (bytes: Uint8Array): Array<number> => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Array.from({ length: Math.floor(bytes.length / 2) }, (_, index) => view.getInt16(index * 2, true))
-}
-
-const pcm16 = (samples: ReadonlyArray<number>): Uint8Array =>
-  new Uint8Array(Int16Array.from(samples).buffer)
-
-const floats = (values: ReadonlyArray<number>, bytes: 4 | 8): Uint8Array =>
-  new Uint8Array((bytes === 4 ? Float32Array.from(values) : Float64Array.from(values)).buffer)
-
-const sine = (count: number, sampleRate: number, hertz: number, amplitude: number): Array<number> =>
-  Array.from({ length: count }, (_, index) => amplitude * Math.sin((2 * Math.PI * hertz * index) / sampleRate))
+import { chunk, detailOf, floats, join8, le, pcm16, pieces, read, samplesOf, sine, subformat, text, wav } from "./support/wav.ts"
 
 /** Largest distance to a sine, away from both ends, where a filter has nothing to look at. */
 const worst = (samples: ReadonlyArray<number>, expected: ReadonlyArray<number>, edge = 0): number =>
@@ -114,13 +29,6 @@ const inDirectory = <A, E, R>(use: (directory: string) => Effect.Effect<A, E, R>
     ),
     use
   )
-
-const detailOf = (error: unknown): string => {
-  assert.instanceOf(error, FluxError)
-  assert.strictEqual(error.stage, "settings")
-  assert.strictEqual(error.reason._tag, "UnsupportedAudio")
-  return error.reason._tag === "UnsupportedAudio" ? error.reason.detail : ""
-}
 
 const ramp = pcm16(Array.from({ length: 3000 }, (_, index) => index * 20 - 30_000))
 

@@ -5,6 +5,7 @@
 import type { WaveFile } from "wavefile"
 import * as wavContainer from "./wavContainer.ts"
 import type { WavFormat } from "./wavFormat.ts"
+import * as wavLooks from "./wavLooks.ts"
 import * as wavMix from "./wavMix.ts"
 
 interface Library {
@@ -65,6 +66,7 @@ interface Decoder {
 const makeDecoder = (wavefile: typeof WaveFile, wav: WavFormat, note: (text: string) => void): Decoder => {
   const toSamples = wav.codec === "ima-adpcm" ? decodeAdpcm : decode
   const container = wavContainer.make(wav, note)
+  const look = wavLooks.make(wav, note)
   let carried = new Uint8Array(0)
   const decodeWhole = (chunk: Uint8Array): Float64Array => {
     const bytes = new Uint8Array(carried.length + chunk.length)
@@ -73,7 +75,9 @@ const makeDecoder = (wavefile: typeof WaveFile, wav: WavFormat, note: (text: str
     const stored = container.format()
     const whole = bytes.length - (bytes.length % stored.frameBytes)
     carried = bytes.slice(whole)
-    return whole === 0 ? new Float64Array(0) : toSamples(wavefile, stored, bytes.subarray(0, whole))
+    if (whole === 0) return new Float64Array(0)
+    look(bytes.subarray(0, whole))
+    return toSamples(wavefile, stored, bytes.subarray(0, whole))
   }
   return {
     push: (chunk) => decodeWhole(container.push(chunk)),

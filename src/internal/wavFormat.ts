@@ -82,12 +82,12 @@ export const read = Effect.fnUntraced(function*(fmt: Uint8Array): Effect.fn.Retu
   const codec = codecs[tag]
   if (codec === undefined || (codec === "ima-adpcm" && (channels > 1 || blockAlign < 5))) {
     const name = codec === undefined ? nameOf(tag) : "IMA ADPCM of several channels"
-    const code = `0x${tag.toString(16).padStart(4, "0")}`
-    return yield* unsupported(`the WAV file's codec is ${name === undefined ? code : `${name} (${code})`}`)
+    return yield* unsupported(`the WAV file's codec is ${name === undefined ? hex(tag) : `${name} (${hex(tag)})`}`)
   }
   if (codec === "ima-adpcm") {
     const wav = { codec, channels, sampleRate, sampleBytes: 0, frameBytes: blockAlign }
     const expected = (sampleRate * blockAlign) / ((blockAlign - 4) * 2 + 1)
+    if (bits !== 4) oddities.push(`the WAV header declares ${bits} bits a sample, and IMA ADPCM has 4: it is read as 4`)
     // writers round it in their own ways
     const isOdd = Math.abs(byteRate / expected - 1) > 0.1
     return { wav, oddities: isOdd ? [...oddities, contradiction(wav, bits, [["byte rate", byteRate, Math.round(expected)]])] : oddities }
@@ -99,6 +99,7 @@ export const read = Effect.fnUntraced(function*(fmt: Uint8Array): Effect.fn.Retu
   const isWider = !isLaw && Number.isInteger(stored) && stored > least && stored <= 4
   // 12 or 20 bits are stored in the high bits of 16, 24 or 32, and only the block align tells of which
   const sampleBytes = isWider && bits % 8 !== 0 ? stored : least
+  if (sampleBytes > least) oddities.push(`the WAV header declares ${bits} bits a sample and a block align of ${blockAlign}: a sample is read as ${stored * 8} bits`)
   if (!storable[codec].includes(sampleBytes)) {
     return yield* unsupported(`the WAV file declares ${bits} bits a sample, which its codec does not have`)
   }
@@ -122,18 +123,21 @@ const contradiction = (
 /** The codec's tag, wherever it stands. */
 const readTag = (fmt: Uint8Array, fields: DataView, bits: number): { tag: number; oddities: Array<string> } => {
   const tag = fields.getUint16(0, true)
-  if (tag !== extensible) return { tag, oddities: [] }
   const guid = fmt.subarray(24, 40)
-  if (guid.length === 16 && guid.some((byte) => byte !== 0)) {
-    return { tag: guidTails.has(latin1(guid.subarray(2))) ? fields.getUint16(24, true) : tag, oddities: [] }
+  const inGuid = guidTails.has(latin1(guid.subarray(2))) ? fields.getUint16(24, true) : undefined
+  if (tag !== extensible) {
+    const isOdd = inGuid !== undefined && inGuid !== tag
+    return { tag, oddities: isOdd ? [`the WAV header's codec is ${hex(tag)}, and ${hex(inGuid)} in its GUID: the first is believed`] : [] }
   }
+  if (guid.length === 16 && guid.some((byte) => byte !== 0)) return { tag: inGuid ?? tag, oddities: [] }
+  const [read, name] = bits === 64 ? [3, "float"] as const : [1, "PCM"] as const
   return {
-    tag: bits === 64 ? 3 : 1,
-    oddities: [
-      `the WAV header's codec is WAVE_FORMAT_EXTENSIBLE (0xfffe) without the GUID that says which: it is read as ${bits === 64 ? "float" : "PCM"}`
-    ]
+    tag: read,
+    oddities: [`the WAV header's codec is WAVE_FORMAT_EXTENSIBLE (0xfffe) without the GUID that says which: it is read as ${name}`]
   }
 }
+
+const hex = (tag: number): string => `0x${tag.toString(16).padStart(4, "0")}`
 
 const maxChannels = 256
 

@@ -28,8 +28,11 @@ const unknownSize = 0xffffffff
 const mostBefore = 2 ** 28
 /** Audio that is kept while its format has not come yet: 8 MiB. */
 const mostEarly = 2 ** 23
-/** How far the next chunk is looked for where the size of the last one is wrong. */
-const searched = 4096
+/** How far the next chunk is looked for where the size of the last one is wrong: 64 KiB. */
+const searched = 2 ** 16
+
+/** How far the file is looked for behind what is none. */
+const mostJunk = 4096
 
 const cut = (): FluxError.FluxError => unsupported("the WAV file is cut off in its header")
 
@@ -56,7 +59,7 @@ export const read = Effect.fnUntraced(function*<E>(
   let early: Uint8Array | undefined
   let last = { id: "RIFF", isOdd: false }
   while (true) {
-    yield* findChunk(input, last, oddities)
+    yield* findChunk(input, last, end, oddities)
     const bytes = yield* input.take(chunks.headBytes)
     if (bytes.length === 0) {
       if (early !== undefined) return yield* unsupported("the WAV file has no fmt chunk before its data")
@@ -88,14 +91,12 @@ export const read = Effect.fnUntraced(function*<E>(
       if (early !== undefined) return { wav: wav ?? (yield* wavFormat.read(body)).wav, dataBytes: early.length, early, end, oddities }
       continue
     }
-    if (end !== undefined && input.position() + size > end) {
-      const at = yield* lookForKnown(input, 0)
-      if (at !== undefined) {
-        oddities.push(`the size of the WAV file's ${id.trim()} chunk is wrong: it declares ${size} bytes and has ${at}`)
-        yield* input.skip(at)
-        last = { id, isOdd: false }
-        continue
-      }
+    const within = yield* findWithin(input, size, end)
+    if (within !== undefined) {
+      oddities.push(`the size of the WAV file's ${id.trim()} chunk is wrong: it declares ${size} bytes and has ${within}`)
+      yield* input.skip(within)
+      last = { id, isOdd: false }
+      continue
     }
     if (size > mostBefore) return yield* unsupported(`the WAV file's ${id.trim()} chunk declares ${size} bytes`)
     const kept = yield* input.take(id === "ds64" ? Math.min(size, 28) : 0)
@@ -129,8 +130,8 @@ const findStart = Effect.fnUntraced(function*<E>(
     const [a = 0, b = 0, c = 0, d = 0] = start.subarray(6, 10)
     yield* input.skip(10 + (a << 21) + (b << 14) + (c << 7) + d)
   }
-  const sample = yield* input.within(soon).ahead(searched)
-  const at = findFile(sample.subarray(0, searched))
+  const sample = yield* input.within(soon).ahead(mostJunk)
+  const at = findFile(sample.subarray(0, mostJunk))
   if (at === undefined) {
     const what = looksLike(sample)
     return yield* unsupported(`not a WAV file: ${isTagged && !/AAC|FLAC/.test(what) ? "it looks like MP3" : what}`)
@@ -154,24 +155,47 @@ const findFile = (bytes: Uint8Array): number | undefined => {
 const findChunk = Effect.fnUntraced(function*<E>(
   input: ByteReader<E>,
   last: { readonly id: string; readonly isOdd: boolean },
+  end: number | undefined,
   oddities: Array<string>
-): Effect.fn.Return<void, E> {
+): Effect.fn.Return<void, FluxError.FluxError | E> {
   if (last.isOdd) yield* input.skip(chunks.afterOdd(yield* input.ahead(chunks.afterOddBytes)))
-  const bytes = yield* input.ahead(4)
-  if (bytes.length < 4 || chunks.isPlausible(bytes)) return
-  const at = yield* lookForKnown(input, 1)
-  if (at === undefined) return
+  const bytes = yield* input.ahead(chunks.headBytes)
+  if (bytes.length < chunks.headBytes || chunks.isKnown(bytes)) return
+  const most = end === undefined ? mostBefore : end - input.position() - chunks.headBytes
+  if (chunks.isPlausible(bytes) && chunks.head(bytes).size <= most) return
+  const at = yield* lookForKnown(input, searched, 1)
+  if (at === undefined) return yield* unsupported(`the size of the WAV file's ${last.id.trim()} chunk is wrong: no chunk follows it`)
   oddities.push(`the size of the WAV file's ${last.id.trim()} chunk is wrong: the next chunk begins ${at} bytes later`)
   yield* input.skip(at)
+})
+
+/** Where another chunk begins before the end that this one declares; undefined where its size is right. */
+const findWithin = Effect.fnUntraced(function*<E>(
+  input: ByteReader<E>,
+  size: number,
+  end: number | undefined
+): Effect.fn.Return<number | undefined, E> {
+  const isPast = end !== undefined && input.position() + size > end
+  if (!isPast && size > searched) return undefined
+  const next = yield* input.ahead(Math.min(size, searched) + (size % 2) + 4)
+  if (!isPast && size <= searched) {
+    const following = next.subarray(size)
+    // what ends here ends right, unless it is something else that has another chunk within
+    if (following.length < 4 || chunks.isKnown(following) || chunks.isKnown(following.subarray(size % 2))) return undefined
+  }
+  const at = yield* lookForKnown(input, Math.min(size, searched), 0)
+  return at !== undefined && at < size ? at : undefined
 })
 
 /** How far it is to the next chunk whose name is known. It is not far, as a rule, and no more is waited for than that. */
 const lookForKnown = Effect.fnUntraced(function*<E>(
   input: ByteReader<E>,
+  most: number,
   from: number
 ): Effect.fn.Return<number | undefined, E> {
-  for (const window of [16, 128, searched]) {
-    const at = chunks.findKnown((yield* input.ahead(window)).subarray(0, window), from)
+  for (const window of [16, 128, 4096, searched]) {
+    const bytes = yield* input.ahead(Math.min(window, most))
+    const at = chunks.findKnown(bytes.subarray(0, Math.min(window, most)), from)
     if (at !== undefined) return at
   }
   return undefined
