@@ -369,7 +369,7 @@ describe("AudioFile", () => {
           const exit = yield* Effect.exit(read(bytes))
           if (Exit.isFailure(exit)) detailOf(yield* Effect.flip(exit))
         }),
-      { arbitrary: { runs: 300, seed: "audio" } }
+      { arbitrary: { runs: 300, seed: "audio" }, timeout: 60_000 }
     )
   })
 

@@ -171,10 +171,10 @@ const makeResampler = (
       return take()
     },
     flush: () => {
-      const wanted = Math.round((received * to) / from)
-      const before = given
-      append(new Float64Array(window + block * stepIn))
-      let left = wanted - before
+      let left = Math.round((received * to) / from) - given
+      const blocks = Math.ceil(left / (block * stepOut))
+      if (blocks <= 0) return []
+      append(new Float64Array(window + (blocks - 1) * block * stepIn - held.length))
       return take().flatMap((piece) => {
         const kept = piece.subarray(0, Math.max(0, left) * 2)
         left -= piece.length / 2

@@ -125,6 +125,6 @@ describe("a header whose fields are at random", () => {
         assert.closeTo(found.hertz, 440, 6)
         assert.closeTo(found.rms, 5657, 60)
       }),
-    { arbitrary: { runs: 300, seed: "headers" } }
+    { arbitrary: { runs: 300, seed: "headers" }, timeout: 60_000 }
   )
 })
