@@ -54,7 +54,19 @@ describe("channels", () => {
         const levels = [0, 8000, 16_000].map((from) => amplitude(samples.slice(from + 400, from + 7600), 440))
         for (const [at, level] of [8000, 8000, 4000].entries()) assert.closeTo(levels[at] ?? 0, level, 20)
         assert.closeTo(amplitude(samples.slice(16_400, 23_600), 1030), 4000, 20)
+        // from 2 ms on, the channel that stays is all there
+        assert.deepStrictEqual(pcm16(samples.slice(8032, 16_000)), pcm16(left.slice(8032, 16_000)))
         assert.deepStrictEqual(late, [outOf("the right one")])
+      }))
+
+    it.effect("without a click where they begin to", () =>
+      Effect.gen(function*() {
+        // they come to do so little by little; blocks begin near a peak, and a sudden weight would be a step of thousands
+        const right = inverted.map((sample, at) => sample * Math.min(1, Math.max(0, (at - 8000) / 1600)))
+        const { late, samples } = yield* read(call(left, right))
+        assert.strictEqual(late.length, 1)
+        // the tone's own steps are up to 1382
+        assert.isBelow(Math.max(...samples.slice(1).map((sample, at) => Math.abs(sample - (samples[at] ?? 0)))), 1900)
       }))
 
     it.effect("of several, those that do not stay in the mix", () =>

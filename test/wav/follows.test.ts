@@ -154,6 +154,8 @@ describe("what follows the audio", () => {
       Effect.gen(function*() {
         const { input, out, reading, warnings } = yield* openPipe("1 second")
         yield* TestClock.adjust("900 millis")
+        // more turns than a reader has that does not wait
+        yield* Effect.repeat(Effect.yieldNow, { times: 100 })
         assert.deepStrictEqual(join8(...out), half(0))
         assert.isUndefined(reading.pollUnsafe())
         yield* Queue.offer(input, wav(half(1)))
