@@ -94,7 +94,7 @@ export const openWav = Effect.fnUntraced(function*<E, R>(
     yield* onWarning("the WAV header does not say how long its audio is: it is read to the end of the input")
   }
   const declared = isEmpty ? 0 : header.dataBytes
-  const seconds = declared === undefined ? undefined : wavFormat.secondsOf(wav, declared)
+  const seconds = declared === undefined || wavHeader.isEndless(declared) ? undefined : wavFormat.secondsOf(wav, declared)
   const patience = linger === undefined ? soon : Effect.sleep(linger)
   const data = wavData.stream(input, header, { patience, onWarning, scope })
   const source = wavFormat.describe(wav)
@@ -129,7 +129,7 @@ export const open = (
   AudioFile<PlatformError.PlatformError>,
   FluxError | PlatformError.PlatformError,
   Scope.Scope
-> => openWav(bytes(path), { linger: "1 second", ...options })
+> => openWav(bytes(path), { ...options, linger: options?.linger ?? "1 second" })
 
 /** The bytes of a file or a FIFO as they are; Effect's FileSystem reads by position, which a FIFO does not have. */
 export const bytes = (path: string): Stream.Stream<Uint8Array, PlatformError.PlatformError> =>

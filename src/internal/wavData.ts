@@ -70,7 +70,7 @@ export const stream = <E>(
   const warnOfLength = Effect.suspend(() => {
     const { dataBytes } = header
     if (dataBytes === undefined || left === 0 || total === 0) return Effect.void
-    if (dataBytes >= wavHeader.endless) {
+    if (wavHeader.isEndless(dataBytes)) {
       return warn(`the WAV header declares ${Math.round(dataBytes / 2 ** 30)} GiB of audio, as a pipe does: it was read to the end of the input`)
     }
     return warn(`the WAV file is shorter than its header declares (${read} of ${dataBytes} bytes of audio): it was read to its end`)

@@ -88,8 +88,8 @@ export const read = Effect.fnUntraced(function*(fmt: Uint8Array): Effect.fn.Retu
     const wav = { codec, channels, sampleRate, sampleBytes: 0, frameBytes: blockAlign }
     const expected = (sampleRate * blockAlign) / ((blockAlign - 4) * 2 + 1)
     if (bits !== 4) oddities.push(`the WAV header declares ${bits} bits a sample, and IMA ADPCM has 4: it is read as 4`)
-    // writers round it in their own ways
-    const isOdd = Math.abs(byteRate / expected - 1) > 0.1
+    // writers round it in their own ways; ffmpeg counts a byte a sample
+    const isOdd = Math.abs(byteRate / expected - 1) > 0.1 && byteRate !== sampleRate
     return { wav, oddities: isOdd ? [...oddities, contradiction(wav, bits, [["byte rate", byteRate, Math.round(expected)]])] : oddities }
   }
   const isLaw = codec === "mulaw" || codec === "alaw"

@@ -20,10 +20,13 @@ export interface WavHeader {
   readonly oddities: ReadonlyArray<string>
 }
 
-/** Near enough to 2 GiB to be what sox and arecord write when they do not know: nobody declares it in earnest. */
-export const endless = 0x7fff_f000
-
+/** Near enough to 2 GiB, or more, to be what sox and arecord write when they do not know: nobody declares it in earnest. */
+const endless = 0x7fff_f000
 const unknownSize = 0xffffffff
+
+/** Whether a size is what a pipe declares that does not know it. RF64 is for those that do. */
+export const isEndless = (size: number): boolean => size >= endless && size <= unknownSize
+
 /** More than any writer puts before its audio: 256 MiB. */
 const mostBefore = 2 ** 28
 /** Audio that is kept while its format has not come yet: 8 MiB. */
@@ -50,7 +53,7 @@ export const read = Effect.fnUntraced(function*<E>(
   const riff = yield* input.take(chunks.fileBytes)
   if (riff.length < chunks.fileBytes) return yield* cut()
   const riffBytes = chunks.head(riff).size
-  const end = riffBytes === 0 || riffBytes >= endless ? undefined : from + chunks.headBytes + riffBytes
+  const end = riffBytes === 0 || isEndless(riffBytes) ? undefined : from + chunks.headBytes + riffBytes
 
   let wav: wavFormat.WavFormat | undefined
   let fmt: Uint8Array | undefined

@@ -13,7 +13,9 @@ const half = (index: 0 | 1): Uint8Array => pcm16(whole.slice(index * 16_000, (in
 const goesOn = "another WAV file follows in the same input: its audio goes on"
 const endless = "the WAV header does not say how long its audio is: it is read to the end of the input"
 const tags = chunk("LIST", text("INFOISFT\x04\x00\x00\x00abc\x00"))
-const inPieces = [[1_000_000], [1], [32_044, 7], [32_043], [32_050, 3000]]
+/** One byte at a time where the first audio ends. */
+const around = (end: number): ReadonlyArray<number> => [end - 30, ...Array.from({ length: 120 }, () => 1), 1_000_000]
+const inPieces = [[1_000_000], around(32_044), around(64_044), [32_044, 700], [32_043], [32_050, 3000]]
 
 describe("what follows the audio", () => {
   describe("another file of the same format goes on as audio", () => {
@@ -117,7 +119,7 @@ describe("what follows the audio", () => {
       it.effect(name, () =>
         Effect.gen(function*() {
           const law = new Uint8Array(8001).fill(0x55)
-          for (const sizes of [[1_000_000], [1], [64_044], [8046]]) {
+          for (const sizes of [[1_000_000], around(64_044), around(8045), [64_044], [8046]]) {
             const even = yield* read(wav(pcm16(whole), { after }), { sizes })
             assertTone(even)
             assert.deepStrictEqual(even.late, [])
@@ -164,6 +166,19 @@ describe("what follows the audio", () => {
         assert.deepStrictEqual(warnings, [goesOn])
         yield* TestClock.adjust("100 millis")
         yield* Fiber.join(reading)
+      }))
+
+    it.effect("a header that does not know the size is enough to open", () =>
+      Effect.gen(function*() {
+        for (const declared of [0, 2 ** 32 - 1]) {
+          const warnings: Array<string> = []
+          const header = wav(new Uint8Array(0), { declared, riffBytes: declared })
+          const file = yield* AudioFile.openWav(Stream.concat(Stream.make(header), Stream.never), {
+            onWarning: (warning) => Effect.sync(() => void warnings.push(warning))
+          })
+          assert.isUndefined(file.seconds)
+          assert.deepStrictEqual(warnings, [endless])
+        }
       }))
 
     it.effect("what comes later is told", () =>
