@@ -48,9 +48,9 @@ export const findKnown = (bytes: Uint8Array, from: number): number | undefined =
 }
 
 /** What begins within audio and is none, of which enough is fixed that no audio looks like it by accident. */
-const marks = ["RIFF....WAVE", "RF64....WAVE", "BW64....WAVE", "LIST....INFO", "LIST....adtl", "id3 ....ID3"]
+const files = ["RIFF....WAVE", "RF64....WAVE", "BW64....WAVE"]
+const marks = [...files, "LIST....INFO", "LIST....adtl", "id3 ....ID3"]
 
-const starts = [...new Set(marks.map((mark) => mark.slice(0, 4)))]
 const isAt = (mark: string, bytes: Uint8Array, at: number): boolean => {
   const length = Math.min(mark.length, bytes.length - at)
   for (let index = 0; index < length; index++) {
@@ -60,12 +60,18 @@ const isAt = (mark: string, bytes: Uint8Array, at: number): boolean => {
 }
 
 /** Where a WAV file or tags begin within audio, or may begin at its end; undefined where neither does. */
-export const findMark = (bytes: Uint8Array): number | undefined => {
+export const findMark = (bytes: Uint8Array): number | undefined => find(marks, bytes)
+
+/** Where a WAV file begins, or may begin at the end of what is there; undefined where none does. */
+export const findFile = (bytes: Uint8Array): number | undefined => find(files, bytes)
+
+const find = (marks: ReadonlyArray<string>, bytes: Uint8Array): number | undefined => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let first = bytes.length
-  for (const start of starts) {
+  for (const mark of marks) {
+    const start = mark.slice(0, 4)
     for (let at = buffer.indexOf(start); at !== -1 && at < first; at = buffer.indexOf(start, at + 1)) {
-      if (marks.some((mark) => isAt(mark, bytes, at))) first = at
+      if (isAt(mark, bytes, at)) first = at
     }
   }
   for (let at = Math.max(0, bytes.length - 3); at < first; at++) {

@@ -131,12 +131,12 @@ export const stream = <E>(
           yield* glance.skip(at)
           return yield* file(glance)
         }
-        if (chunks.isTags(rest)) return yield* end
+        if (chunks.isTags(rest)) return yield* skipped(glance, yield* skipTo(glance, Number.POSITIVE_INFINITY))
         if (!isChunk(rest, glance.position() + at)) {
           if (bytes.length < shown) return yield* nothing(glance)
           if (!isAudio) {
             yield* warn("the WAV file goes on after its last chunk with what is no chunk: that is not read")
-            return yield* end
+            return yield* skipped(glance, yield* skipTo(glance, Number.POSITIVE_INFINITY))
           }
           if (header.dataBytes !== undefined) yield* warn(`the size of the WAV file's data chunk is wrong: audio goes on after the ${read} bytes that it declares`)
           header = { ...header, dataBytes: undefined, end: undefined }
@@ -163,9 +163,11 @@ export const stream = <E>(
         } else if (size >= sizeable && !chunks.isKnown(rest)) {
           yield* warn(`after its audio the WAV file has a chunk "${id}" of ${size} bytes, which is not known and not read`)
         }
-        if (!(yield* glance.skip(size - body.length))) return yield* nothing(glance)
+        const until = yield* skipTo(glance, size - body.length)
+        if (until !== "whole") return yield* skipped(glance, until)
       }
     })
+  const skipped = (glance: Glance, until: "file" | "end" | "whole"): Step<E> => until === "file" ? file(glance) : nothing(glance)
 
   /** Whether a chunk begins with these bytes, which are at that position of the input. */
   const isChunk = (bytes: Uint8Array, position: number): boolean => {
@@ -219,6 +221,20 @@ export const isEmpty = <E>(input: ByteReader<E>, soon: Effect.Effect<void>): Eff
   return Effect.map(glance.ahead(chunks.headBytes), (bytes) =>
     bytes.length === 0 ? !glance.isOpen() : chunks.isKnown(bytes))
 }
+
+/** Passes over so many bytes, unless another file begins in them: a size that is too large must not swallow it. */
+const skipTo = Effect.fnUntraced(function*(glance: Glance, count: number): Effect.fn.Return<"file" | "end" | "whole"> {
+  let left = count
+  while (left > 0) {
+    const bytes = yield* glance.ahead(chunks.fileBytes)
+    if (bytes.length === 0) return "end"
+    if (chunks.isFile(bytes)) return "file"
+    const passed = Math.min(left, 1 + (chunks.findFile(bytes.subarray(1)) ?? bytes.length - 1))
+    yield* glance.skip(passed)
+    left -= passed
+  }
+  return "whole"
+})
 
 const isNoAudio = (bytes: Uint8Array): boolean => chunks.isKnown(bytes) || chunks.isFile(bytes) || chunks.isTags(bytes)
 

@@ -91,7 +91,7 @@ export const read = Effect.fnUntraced(function*<E>(
       } else if (latin1(fmt) !== latin1(body)) {
         oddities.push("the WAV file has two fmt chunks that differ: the first is believed")
       }
-      if (early !== undefined) return { wav: wav ?? (yield* wavFormat.read(body)).wav, dataBytes: early.length, early, end, oddities }
+      if (wav !== undefined && early !== undefined) return { wav, dataBytes: early.length, early, end, oddities }
       continue
     }
     const within = yield* findWithin(input, size, end)
@@ -134,25 +134,18 @@ const findStart = Effect.fnUntraced(function*<E>(
     yield* input.skip(10 + (a << 21) + (b << 14) + (c << 7) + d)
   }
   const sample = yield* input.within(soon).ahead(mostJunk)
-  const at = findFile(sample.subarray(0, mostJunk))
-  if (at === undefined) {
+  const at = chunks.findFile(sample.subarray(0, mostJunk))
+  if (at === undefined || !chunks.isFile(sample.subarray(at))) {
     const what = looksLike(sample)
     return yield* unsupported(`not a WAV file: ${isTagged && !/AAC|FLAC/.test(what) ? "it looks like MP3" : what}`)
   }
   const before = latin1(sample.subarray(0, at))
-  if (/^[0-9a-f]+[^\r\n]*\r\n$|\n[0-9a-f]+[^\r\n]*\r\n$/i.test(before)) {
+  if (/(^|\n)[0-9a-f]+(;[^\r\n]*)?\r\n$/i.test(before)) {
     return yield* unsupported("not a WAV file: it is one in HTTP's chunked coding, to be decoded first")
   }
   yield* input.skip(at)
   oddities.push(`the WAV file begins after ${isTagged ? "an ID3 tag" : `${at} other bytes`}, which ${isTagged ? "is" : "are"} passed over`)
 })
-
-const findFile = (bytes: Uint8Array): number | undefined => {
-  for (let at = 0; at + chunks.fileBytes <= bytes.length; at++) {
-    if (chunks.isFile(bytes.subarray(at, at + chunks.fileBytes))) return at
-  }
-  return undefined
-}
 
 /** Goes to where the next chunk begins, be the last one padded or not, or of another size than it declares. */
 const findChunk = Effect.fnUntraced(function*<E>(

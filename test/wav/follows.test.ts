@@ -23,6 +23,8 @@ describe("what follows the audio", () => {
     const cases: ReadonlyArray<readonly [name: string, bytes: Uint8Array, said: ReadonlyArray<string>]> = [
       ["two files", two({}), [goesOn]],
       ["with tags between them", two({ after: [tags] }), [goesOn]],
+      ["with tags of MP3 between them", join8(wav(half(0)), text("TAG"), new Uint8Array(125), wav(half(1))), [goesOn]],
+      ["with tags between them that say to be longer", two({ after: [chunk("LIST", text("INFOISFTabcd"), 2 ** 31)] }), [goesOn]],
       ["sizes of 0", two({ declared: 0, riffBytes: 0 }), [endless, goesOn]],
       ["sizes of all ones", two({ declared: 2 ** 32 - 1, riffBytes: 2 ** 32 - 1 }), [endless, goesOn]],
       ["the first without a size", two({ declared: 0 }, {}), [endless, goesOn]],
@@ -39,6 +41,13 @@ describe("what follows the audio", () => {
           }
         }))
     }
+
+    it.effect("behind what is no chunk, too", () =>
+      Effect.gen(function*() {
+        const file = yield* read(join8(wav(half(0), { after: [tags] }), new Uint8Array(600).fill(200), wav(half(1))))
+        assertTone(file)
+        assert.match(file.late.join("\n"), /goes on after its last chunk with what is no chunk: that is not read\nanother WAV file follows/)
+      }))
 
     it.effect("the first one cut off, in the middle of a sample", () =>
       Effect.gen(function*() {
