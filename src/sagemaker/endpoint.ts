@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import { type Capabilities, defaultProfile, type ProfileName, profileNames, profiles } from "../FluxTransport.ts"
+import { isName, nameRule } from "../internal/endpointName.ts"
 import { awsUrl, custom, regionOf } from "./address.ts"
 import * as AwsConfig from "./awsConfig.ts"
 import * as Chain from "./chain.ts"
@@ -55,9 +56,6 @@ export interface Options {
   readonly useDualStack?: boolean | undefined
 }
 
-/** Protocol 1.3, for endpoint and variant. */
-const namePattern = /^(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*$/
-const nameRule = "must be letters and digits with hyphens between them, at most 63"
 const regionPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 const isProfileName = (name: string | undefined): name is ProfileName => profileNames.some((known) => known === name)
@@ -76,8 +74,8 @@ const resolveCapabilities = (given: Options["capabilities"], report: Report): Ca
 const checkNames = (options: Options, report: Report): void => {
   if (options.endpointName === undefined || options.endpointName === "") {
     report("endpointName", "is required: the name of the SageMaker endpoint")
-  } else if (!namePattern.test(options.endpointName)) report("endpointName", nameRule)
-  if (options.variant !== undefined && !namePattern.test(options.variant)) report("variant", nameRule)
+  } else if (!isName(options.endpointName)) report("endpointName", nameRule)
+  if (options.variant !== undefined && !isName(options.variant)) report("variant", nameRule)
 }
 
 /** What a promise gives, if it gives anything. */
