@@ -321,6 +321,13 @@ describe("a source", () => {
     }
   })
 
+  it("whose async iterator is undefined is one that is not async, as for for-await", async () => {
+    await using calls = await heardCalls.open()
+    const source = { [Symbol.asyncIterator]: undefined, [Symbol.iterator]: () => [Stamp.audio(0, 1280)][Symbol.iterator]() }
+    await drain(calls.transcriber.transcribe(source))
+    assert.deepStrictEqual(await calls.heard(), [{ from: 0, to: 1280 }])
+  })
+
   it("that throws when it is left, or never comes back, holds up nobody", async () => {
     const leaves = [
       () => { throw new Error("no") },

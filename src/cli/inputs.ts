@@ -7,9 +7,13 @@ import * as Result from "effect/Result"
 import * as textFile from "../internal/textFile.ts"
 import type { Checked } from "./flags.ts"
 
-/** The text of a file, or why it cannot be read, and what it is if no text. */
-export const read = (flag: string, path: string): Effect.Effect<Checked<string>, never, FileSystem.FileSystem> =>
-  Effect.map(find(flag, path), Result.flatMap(Option.match({
+/** The text of a file, or why it cannot be read, and what it is if no text. `decode` makes text of its bytes. */
+export const read = (
+  flag: string,
+  path: string,
+  decode: typeof textFile.decode = textFile.decode
+): Effect.Effect<Checked<string>, never, FileSystem.FileSystem> =>
+  Effect.map(find(flag, path, decode), Result.flatMap(Option.match({
     onNone: () => Result.fail([`${flag}: ${path} cannot be read`]),
     onSome: (text) => Result.succeed(text)
   })))
@@ -17,7 +21,8 @@ export const read = (flag: string, path: string): Effect.Effect<Checked<string>,
 /** {@link read} of a file that need not be there. */
 export const find = Effect.fnUntraced(function*(
   flag: string,
-  path: string
+  path: string,
+  decode: typeof textFile.decode = textFile.decode
 ): Effect.fn.Return<Checked<Option.Option<string>>, never, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   const bytes = yield* Effect.result(fs.readFile(path))
@@ -26,7 +31,7 @@ export const find = Effect.fnUntraced(function*(
       ? Result.succeed(Option.none())
       : Result.fail([`${flag}: ${path} cannot be read: ${why(bytes.failure)}`])
   }
-  return Result.mapBoth(textFile.decode(bytes.success), {
+  return Result.mapBoth(decode(bytes.success), {
     onSuccess: Option.some,
     onFailure: (problem) => [`${flag}: ${path} ${problem}`]
   })

@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { isName, nameRule } from "../internal/endpointName.ts"
 import * as awsKeys from "../internal/awsKeys.ts"
+import { isName, nameRule } from "../internal/endpointName.ts"
+import * as textFile from "../internal/textFile.ts"
 import { CannotStart } from "./Failure.ts"
 import * as flags from "./flags.ts"
 import * as inputs from "./inputs.ts"
@@ -115,7 +116,7 @@ const certificate = Effect.fnUntraced(function*(
   if (cert === undefined && key === undefined) return Result.succeed(tls)
   if (cert === undefined || key === undefined) return Result.fail(["tls: give both --cert and --key, or neither"])
   const { all, collect } = flags.makeFaults()
-  const pem = { cert: collect(yield* inputs.read("cert", cert)), key: collect(yield* inputs.read("key", key)) }
+  const pem = { cert: collect(yield* inputs.read("cert", cert, textFile.decodePem)), key: collect(yield* inputs.read("key", key, textFile.decodePem)) }
   return pem.cert === undefined || pem.key === undefined ? Result.fail(all) : Result.succeed({ cert: pem.cert, key: pem.key })
 })
 

@@ -38,7 +38,7 @@ const isObject = (source: unknown): source is object => typeof source === "objec
 /** Text can be iterated, too, and so can samples. */
 const beginning = (source: Exclude<Audio.Source, Audio.Bytes>): (() => Pulling) | undefined => {
   if (!isObject(source) || ArrayBuffer.isView(source)) return undefined
-  if (Symbol.asyncIterator in source) return () => pulling(source[Symbol.asyncIterator](), 256)
+  if (Symbol.asyncIterator in source && (source[Symbol.asyncIterator] ?? undefined) !== undefined) return () => pulling(source[Symbol.asyncIterator](), 256)
   return Symbol.iterator in source ? () => pulling(source[Symbol.iterator](), 1) : undefined
 }
 

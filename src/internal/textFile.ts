@@ -17,6 +17,17 @@ export const decode = (bytes: Uint8Array): Result.Result<string, string> => {
 }
 
 /**
+ * The text of a PEM file's bytes. Nothing but what stands between its lines of dashes counts: comments around them may be in any
+ * encoding, and become replacement characters where that is not UTF-8. Fails as {@link decode} does where there is no such line.
+ */
+export const decodePem = (bytes: Uint8Array): Result.Result<string, string> => {
+  const decoded = decode(bytes)
+  if (Result.isSuccess(decoded)) return decoded
+  const lenient = new TextDecoder().decode(bytes)
+  return lenient.includes("-----BEGIN ") ? Result.succeed(lenient) : decoded
+}
+
+/**
  * What a text holds that no text does, with the line, from 1: `has U+0000 in line 3: ...`. It was binary then, or was read
  * as something that it is not. Undefined where there is no such thing. `also` are characters that it may not hold either.
  */

@@ -1,7 +1,7 @@
 /** Text files as people have them: what is read of them, and what is said of those that are something else. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import { decode, oddIn } from "../../src/internal/textFile.ts"
+import { decode, decodePem, oddIn } from "../../src/internal/textFile.ts"
 
 const read = (bytes: Uint8Array): string => Result.match(decode(bytes), { onSuccess: (text) => `text ${text}`, onFailure: (problem) => problem })
 const bigEndian = (text: string): Buffer => Buffer.from(text, "utf16le").swap16()
@@ -59,6 +59,20 @@ describe("a text file", () => {
     assert.isTrue(read(bytes).startsWith(says), read(bytes))
     // what is no text at all cannot be
     assert.strictEqual(read(bytes).includes("save it as UTF-8"), says !== "is binary, and no text")
+  })
+
+  it("in PEM has comments in any encoding, which change nothing of what counts", () => {
+    const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    const block = (bytes: Uint8Array): string => /-----BEGIN[^]*-----\n/.exec(Result.getOrThrow(decodePem(bytes)))?.[0] ?? ""
+    for (const bytes of [
+      Buffer.from(`# Grüße\n${pem}`, "latin1"),
+      Buffer.from(`# Grüße\n${pem}`),
+      // of DOS
+      Buffer.from(`${pem}\u001a`),
+      Buffer.from(`\uFEFF${pem}`, "utf16le")
+    ]) assert.strictEqual(block(bytes), pem)
+    assert.deepStrictEqual(decodePem(Buffer.from("# Grüße\n", "latin1")), decode(Buffer.from("# Grüße\n", "latin1")))
+    assert.deepStrictEqual(decodePem(Buffer.from(pem, "utf16le")), decode(Buffer.from(pem, "utf16le")))
   })
 
   it("never gives a NUL, or a replacement character that was not there", () => {
