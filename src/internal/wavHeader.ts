@@ -133,8 +133,8 @@ const findStart = Effect.fnUntraced(function*<E>(
     const [a = 0, b = 0, c = 0, d = 0] = start.subarray(6, 10)
     yield* input.skip(10 + (a << 21) + (b << 14) + (c << 7) + d)
   }
-  const sample = yield* input.within(soon).ahead(mostJunk)
-  const at = chunks.findFile(sample.subarray(0, mostJunk))
+  const sample = (yield* input.within(soon).ahead(mostJunk)).subarray(0, mostJunk)
+  const at = chunks.findFile(sample)
   if (at === undefined || !chunks.isFile(sample.subarray(at))) {
     const what = looksLike(sample)
     return yield* unsupported(`not a WAV file: ${isTagged && !/AAC|FLAC/.test(what) ? "it looks like MP3" : what}`)

@@ -78,6 +78,15 @@ describe("a WAV file behind something else is read, and it is told", () => {
       }))
   }
 
+  it.effect("but not behind more than 4096 bytes, however they arrive", () =>
+    Effect.gen(function*() {
+      const junk = new Uint8Array(4090).fill(1)
+      for (const sizes of [[1_000_000], [1000, 1]]) {
+        const error = yield* Effect.flip(read(join8(junk, audio), { sizes }))
+        assert.strictEqual(detailOf(error), "not a WAV file: no format is recognised in its first bytes")
+      }
+    }))
+
   it.effect("but not out of HTTP's chunks, whose sizes are among the audio", () =>
     Effect.gen(function*() {
       for (const head of ["", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]) {
