@@ -130,6 +130,22 @@ const customAddress = Effect.fnUntraced(function*(given: string | undefined, rep
   return { url, source }
 })
 
+/** A client for what the SDK finds by itself, and the provider of credentials that it makes of options. */
+const clientOf = (options: Options, region: string | undefined): { readonly client: SageMakerRuntimeClient; readonly provider: Provider } => {
+  const trail = options.credentials === undefined ? Chain.make() : undefined
+  const client = new SageMakerRuntimeClient({
+    ...rereading,
+    ...(trail === undefined ? {} : { logger: trail.logger }),
+    ...(region === undefined ? {} : { region }),
+    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    ...(options.useFips === undefined ? {} : { useFipsEndpoint: options.useFips }),
+    ...(options.useDualStack === undefined ? {} : { useDualstackEndpoint: options.useDualStack })
+  })
+  const ask: Provider = (how) => client.config.credentials(how)
+  const provider = Object.assign<Provider, Pick<Provider, "trail" | "anew">>(ask, { trail, anew: () => clientOf(options, region).provider })
+  return { client, provider }
+}
+
 /** Looks at options, and at what the SDK finds where they say nothing. Connects to nothing. */
 export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Examined> {
   const issues: Array<FluxError.SettingsIssue> = []
@@ -140,15 +156,7 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
 
   const urlRegion = address?.url && regionOf(address.url)
   const wanted = options.region ?? urlRegion
-  const trail = options.credentials === undefined ? Chain.make() : undefined
-  const client = new SageMakerRuntimeClient({
-    ...rereading,
-    ...(trail === undefined ? {} : { logger: trail.logger }),
-    ...(wanted === undefined ? {} : { region: wanted }),
-    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
-    ...(options.useFips === undefined ? {} : { useFipsEndpoint: options.useFips }),
-    ...(options.useDualStack === undefined ? {} : { useDualstackEndpoint: options.useDualStack })
-  })
+  const { client, provider } = clientOf(options, wanted)
   const region = yield* attempt(() => client.config.region())
   if (wanted !== undefined && (region === undefined || !regionPattern.test(wanted))) {
     report("region", "must be the name of an AWS region, such as us-east-1")
@@ -181,7 +189,7 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
     trust: Result.isSuccess(trusted) ? trusted.success : undefined,
     route: route !== undefined && Result.isSuccess(route) ? route.success : undefined,
     capabilities,
-    credentials: Object.assign<Provider, Pick<Provider, "trail">>((options) => client.config.credentials(options), { trail })
+    credentials: provider
   }
 })
 

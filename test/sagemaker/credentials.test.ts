@@ -19,6 +19,8 @@ import { TestClock } from "effect/testing"
 import type * as FluxError from "../../src/FluxError.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import type { FluxConnection } from "../../src/FluxTransport.ts"
+import * as Credentials from "../../src/sagemaker/credentials.ts"
+import { resolve } from "../../src/sagemaker/endpoint.ts"
 import * as SageMakerTransport from "../../src/SageMakerTransport.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as SimulatorServer from "../../src/simulator/SimulatorServer.ts"
@@ -403,22 +405,89 @@ describe("credentials that cannot be signed with", () => {
 })
 
 describe("credentials that never come", () => {
-  it.effect("end the open that waits for them, counted from when they were first asked for", () =>
+  const never = () => new Promise<AwsCredentialIdentity>(() => undefined)
+  const credentialsOf = (credentials: SageMakerTransport.Options["credentials"]) =>
+    Effect.map(resolve({ endpointName: "my-flux", region: "us-east-2", endpointUrl: "http://127.0.0.1:1", credentials }), ({ credentials }) => Credentials.make(credentials))
+  const begin = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
+  const assertLate = (error: FluxError.FluxError): void => {
+    assert.strictEqual(error.reason._tag, "CredentialsUnavailable")
+    assert.include(error.message, "nothing came within 12 s")
+  }
+
+  it.effect("end the open that waits for them, before its bound; who comes in between asks nobody else and has a time of its own", () =>
     Effect.gen(function*() {
-      const { asked, provider } = source(() => new Promise<AwsCredentialIdentity>(() => undefined))
-      const transport = yield* SageMakerTransport.make({ endpointName: "my-flux", region: "us-east-2", endpointUrl: "http://127.0.0.1:1", credentials: provider })
-      const impatient = yield* transport.open(query).pipe(Effect.scoped, Effect.timeoutOption("15 seconds"), Effect.forkChild({ startImmediately: true }))
-      yield* TestClock.adjust("15 seconds")
+      const { asked, provider } = source(never)
+      const { take } = yield* credentialsOf(provider)
+      const impatient = yield* begin(Effect.timeoutOption(take, "8 seconds"))
+      const first = yield* begin(Effect.flip(take))
+      yield* TestClock.adjust("8 seconds")
       assert.isTrue(Option.isNone(yield* Fiber.join(impatient)))
-      // another one asks nobody else, and does not begin again
-      const next = yield* transport.open(query).pipe(Effect.scoped, Effect.flip, Effect.forkChild({ startImmediately: true }))
-      yield* TestClock.adjust("9 seconds")
-      assert.isUndefined(next.pollUnsafe())
+      const second = yield* begin(Effect.flip(take))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual([first.pollUnsafe(), asked], [undefined, ["look"]])
       yield* TestClock.adjust("1 second")
-      const error = yield* Fiber.join(next)
-      assert.strictEqual(error.reason._tag, "CredentialsUnavailable")
-      assert.include(error.message, "nothing came within 25 s")
-      assert.deepStrictEqual(asked, ["look"])
+      assertLate(yield* Fiber.join(first))
+      // the provider is given up, and who still has time asks it once more
+      yield* TestClock.adjust("7 seconds")
+      assert.deepStrictEqual([second.pollUnsafe(), asked], [undefined, ["look", "look"]])
+      yield* TestClock.adjust("1 second")
+      assertLate(yield* Fiber.join(second))
+    }))
+
+  it.effect("are asked for again by the next open: one that hung once does no harm afterwards", () =>
+    Effect.gen(function*() {
+      const { asked, provider } = source((n) => n === 1 ? never() : keysOf(n))
+      const { take } = yield* credentialsOf(provider)
+      const first = yield* begin(Effect.flip(take))
+      yield* TestClock.adjust("12 seconds")
+      assertLate(yield* Fiber.join(first))
+      assert.strictEqual((yield* take).identity.accessKeyId, keysOf(2).accessKeyId)
+      assert.deepStrictEqual(asked, ["look", "look"])
+    }))
+
+  it.effect("are asked for again also where all who waited had less patience", () =>
+    Effect.gen(function*() {
+      const { asked, provider } = source((n) => n === 1 ? never() : keysOf(n))
+      const { take } = yield* credentialsOf(provider)
+      for (const _ of [1, 2, 3]) {
+        const impatient = yield* begin(Effect.timeoutOption(take, "3 seconds"))
+        yield* TestClock.adjust("3 seconds")
+        assert.isTrue(Option.isNone(yield* Fiber.join(impatient)))
+      }
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* take).identity.accessKeyId, keysOf(2).accessKeyId)
+      assert.deepStrictEqual(asked, ["look", "look"])
+    }))
+
+  it.effect("by a refresh are asked for again, too; what comes too late is nobody's", () =>
+    Effect.gen(function*() {
+      const answer = Promise.withResolvers<AwsCredentialIdentity>()
+      const { asked, provider } = source((n) => n === 2 ? answer.promise : keysOf(n))
+      const { renew, take } = yield* credentialsOf(provider)
+      const held = yield* take
+      const first = yield* begin(Effect.flip(renew(held)))
+      yield* TestClock.adjust("12 seconds")
+      assertLate(yield* Fiber.join(first))
+      assert.strictEqual((yield* renew(held)).identity.accessKeyId, keysOf(3).accessKeyId)
+      answer.resolve(keysOf(2))
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.strictEqual((yield* renew(held)).identity.accessKeyId, keysOf(3).accessKeyId)
+      assert.deepStrictEqual(asked, ["look", "force", "force"])
+    }))
+
+  it.effect("do not keep a refresh waiting for ever that follows them", () =>
+    Effect.gen(function*() {
+      // the SDK asks twice for the first, as they have expired already
+      const { asked, provider } = source((n) => n === 3 ? never() : n > 3 ? keysOf(n) : { ...keysOf(n), expiration: dateOf(n * 1000) })
+      const { renew, take } = yield* credentialsOf(provider)
+      const held = yield* take
+      const looking = yield* begin(Effect.timeoutOption(take, "5 seconds"))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(looking)
+      const renewed = yield* begin(renew(held))
+      yield* TestClock.adjust("7 seconds")
+      assert.strictEqual((yield* Fiber.join(renewed)).identity.accessKeyId, keysOf(4).accessKeyId)
+      assert.deepStrictEqual(asked, ["look", "look", "look", "force"])
     }))
 })
 
