@@ -16,8 +16,6 @@ import type * as Scope from "effect/Scope"
 import type * as FluxError from "./FluxError.ts"
 import { FluxTransport, profileNames } from "./FluxTransport.ts"
 import { scalar } from "./internal/config.ts"
-import { parseUrl, regionOf } from "./sagemaker/address.ts"
-import { endpointVariables, ignoringVariable } from "./sagemaker/awsConfig.ts"
 import * as Connections from "./sagemaker/connections.ts"
 import { type Options, resolve } from "./sagemaker/endpoint.ts"
 import * as SageMakerOpen from "./sagemaker/open.ts"
@@ -47,36 +45,23 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options: Options): Layer.Layer<FluxTransport, FluxError.FluxError> =>
   Layer.effect(FluxTransport, make(options))
 
-/** The environment's region is a machine's habit; a URL that names one was meant. */
-const preferUrlRegion = (options: Options, configured: string | undefined): Options => {
-  const url = parseUrl(options.endpointUrl ?? configured)
-  return url === undefined || regionOf(url) === undefined ? options : { ...options, region: undefined }
-}
-
-/** The URL that holds where no other is given; see `Options.endpointUrl`. Read here for the sake of its region alone. */
-const configuredUrl = Config.all({
-  ignored: Config.String(ignoringVariable).pipe(Config.withDefault("")),
-  urls: Config.all(endpointVariables.map((name) => Config.String(name).pipe(Config.withDefault(""))))
-}).pipe(Config.map(({ ignored, urls }) => ignored.trim().toLowerCase() === "true" ? undefined : urls.find((url) => url.trim() !== "")))
-
 /**
- * The environment: `FLUX_ENDPOINT_NAME`, `FLUX_ENDPOINT_URL`, `FLUX_TARGET_VARIANT`, `FLUX_CA_FILE`, `FLUX_CAPABILITIES` (a
- * profile's name), `FLUX_CONNECTIONS`; `AWS_REGION` or `AWS_DEFAULT_REGION`, unless the URL (also that of `AWS_ENDPOINT_URL`)
- * names a region.
+ * What the ConfigProvider says: `FLUX_ENDPOINT_NAME`, `FLUX_ENDPOINT_URL`, `FLUX_TARGET_VARIANT`, `FLUX_CA_FILE`,
+ * `FLUX_CAPABILITIES` (a profile's name), `FLUX_CONNECTIONS`; `AWS_REGION`, else `AWS_DEFAULT_REGION`, for an address that names
+ * no region. See {@link Options} for what the SDK reads.
  */
 export const config: Config.Config<Options> = Config.all({
-  configured: configuredUrl,
   endpointName: scalar(Schema.String, "FLUX_ENDPOINT_NAME"),
   endpointUrl: scalar(Schema.String, "FLUX_ENDPOINT_URL"),
   variant: scalar(Schema.String, "FLUX_TARGET_VARIANT"),
   caFile: scalar(Schema.String, "FLUX_CA_FILE"),
   capabilities: scalar(Schema.Literals(profileNames), "FLUX_CAPABILITIES"),
   connections: scalar(Schema.Literals(["isolated", "shared"]), "FLUX_CONNECTIONS"),
-  region: Config.map(
+  usualRegion: Config.map(
     Config.all([scalar(Schema.String, "AWS_REGION"), scalar(Schema.String, "AWS_DEFAULT_REGION")]),
     ([region, otherwise]) => region ?? otherwise
   )
-}).pipe(Config.map(({ configured, ...options }) => preferUrlRegion(options, configured)))
+})
 
 /** A transport to one endpoint, from any Config; by default the environment, see {@link config}. */
 export const layerConfig = (

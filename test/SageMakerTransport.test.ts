@@ -20,7 +20,9 @@ import { TestClock } from "effect/testing"
 import type * as FluxError from "../src/FluxError.ts"
 import { type FluxConnection, FluxTransport, type Frame, profiles } from "../src/FluxTransport.ts"
 import * as SageMakerTransport from "../src/SageMakerTransport.ts"
+import * as endpoint from "../src/sagemaker/endpoint.ts"
 import * as certificate from "../src/simulator/server/certificate.ts"
+import { withEnvironment } from "./support/awsEnvironment.ts"
 import * as bare from "./support/bareServer.ts"
 import { credentials as keys, seedOf, vectorMillis } from "./support/rawClient.ts"
 
@@ -863,7 +865,7 @@ describe("SageMakerTransport settings", () => {
       const read = (change: (text: string) => string) =>
         SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord(Object.fromEntries(Object.entries(sound).map(([name, text]) => [name, change(text)]))))
       const expected = yield* read((text) => text)
-      assert.deepInclude(expected, { endpointName: "my-flux", caFile: "my ca.pem", region: "eu-central-1", connections: "shared" })
+      assert.deepInclude(expected, { endpointName: "my-flux", caFile: "my ca.pem", usualRegion: "eu-central-1", connections: "shared" })
       for (const around of ["\r", " ", "\t", "\r\n"]) assert.deepStrictEqual(yield* read((text) => `${around}${text}${around}`), expected)
       assert.deepStrictEqual(Object.values(yield* read(() => " \r")), Object.values(expected).map(() => undefined))
     }))
@@ -871,11 +873,15 @@ describe("SageMakerTransport settings", () => {
   it.effect("take the region of the environment only where the URL names none", () =>
     Effect.gen(function*() {
       const read = (variables: Readonly<Record<string, string>>) =>
-        SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord(variables)).pipe(Effect.map(({ region }) => region))
+        SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord({ FLUX_ENDPOINT_NAME: "my-flux", ...variables })).pipe(
+          Effect.flatMap(endpoint.examine),
+          Effect.map(({ region }) => region),
+          withEnvironment({})
+        )
       const elsewhere = { FLUX_ENDPOINT_URL: "https://runtime.sagemaker.us-west-2.amazonaws.com:8443" }
       assert.strictEqual(yield* read({ AWS_REGION: "eu-central-1", AWS_DEFAULT_REGION: "eu-west-1" }), "eu-central-1")
       assert.strictEqual(yield* read({ AWS_DEFAULT_REGION: "eu-west-1" }), "eu-west-1")
-      assert.isUndefined(yield* read({ AWS_REGION: "eu-central-1", ...elsewhere }))
+      assert.strictEqual(yield* read({ AWS_REGION: "eu-central-1", ...elsewhere }), "us-west-2")
       assert.isUndefined(yield* read({}))
     }))
 

@@ -92,7 +92,7 @@ const examineEndpoint = Effect.fnUntraced(function*(
   yield* tell(own(
     "region",
     "region",
-    `${region} (${regionSource(input.endpoint.region, options.region, url && regionOf(url))})`,
+    `${region} (${regionSource(options.region, url && regionOf(url), options.usualRegion)})`,
     "Give the one that the endpoint is deployed in: --region or AWS_REGION"
   ))
   yield* tell(yield* credentials(provider, target))
@@ -122,8 +122,8 @@ const node = ({ isTooOld, needed, version }: nodeVersion.Verdict): Finding.Findi
 /** Settings that are not told as the address's. */
 const hasOwnLine = /^(endpointName|region|variant)$/
 
-const regionSource = (flag: string | undefined, env: string | undefined, inUrl: string | undefined): string => {
+const regionSource = (flag: string | undefined, inUrl: string | undefined, env: string | undefined): string => {
   if (flag !== undefined) return "--region"
-  if (env !== undefined) return "from the environment"
-  return inUrl === undefined ? "from the AWS configuration" : "from the endpoint's address"
+  if (inUrl !== undefined) return "from the endpoint's address"
+  return env === undefined ? "from the AWS configuration" : "from the environment"
 }

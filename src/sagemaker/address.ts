@@ -16,8 +16,8 @@ export const regionOf = (url: URL): string | undefined =>
   /(?:^|\.)runtime(?:-fips)?\.sagemaker(?:-fips)?\.([a-z0-9-]+)\./.exec(url.hostname)?.[1]
 
 /** An http(s) URL. */
-export const parseUrl = (text: string | undefined): URL | undefined => {
-  const url = text === undefined ? null : URL.parse(text)
+const parseUrl = (text: string): URL | undefined => {
+  const url = URL.parse(text)
   return url !== null && (url.protocol === "http:" || url.protocol === "https:") ? url : undefined
 }
 

@@ -21,7 +21,7 @@ type Answer = Result.Result<Found | undefined, FluxError.SettingsIssue>
 const service = { variable: "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", key: "sagemaker_runtime.endpoint_url" }
 
 /** The variables that hold an endpoint's address, the one that goes first in front. */
-export const endpointVariables: ReadonlyArray<string> = [service.variable, "AWS_ENDPOINT_URL"]
+const endpointVariables: ReadonlyArray<string> = [service.variable, "AWS_ENDPOINT_URL"]
 
 type Section = Readonly<Record<string, string | undefined>>
 
@@ -63,13 +63,10 @@ const urlOfProfile = (profile: Section, file: Readonly<Record<string, Section | 
   return first(profile, ["endpoint_url"], ofProfile())
 }
 
-/** The variable that says, with `true`, that such addresses do not hold. */
-export const ignoringVariable = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
-
 /** The endpoint's address, unless there is none or such addresses are to be ignored. */
 export const endpointUrl: Effect.Effect<Answer> = Effect.gen(function*() {
   const ignored = yield* load(
-    (env) => first(env, [ignoringVariable], ""),
+    (env) => first(env, ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"], ""),
     (profile) => first(profile, ["ignore_configured_endpoint_urls"], ofProfile())
   )
   if (Result.isFailure(ignored)) return ignored

@@ -17,12 +17,21 @@ import { type Trust, trust } from "./trust.ts"
 
 export { awsUrl } from "./address.ts"
 
-/** Which endpoint, and how to reach it. */
+/**
+ * Which endpoint, and how to reach it. Of what is not given, the SDK reads region, address, certificates and credentials: from
+ * the process's variables and AWS's shared files, as they are when the transport is made. The proxy is Effect's to read, from
+ * the ConfigProvider, which is the process's variables by default.
+ */
 export interface Options {
   /** The SageMaker endpoint's name: letters, digits and inner hyphens, at most 63. Required; may be absent here so that its lack is reported with all other problems. */
   readonly endpointName?: string | undefined
-  /** The AWS region. Default: the one named in `endpointUrl`, else the SDK's (AWS_REGION, the profile). */
+  /** The AWS region. Default: the one that the address names, wherever that comes from, else the SDK's (AWS_REGION, the profile). */
   readonly region?: string | undefined
+  /**
+   * The environment's region: a machine's habit, which holds for an address that names none. From `SageMakerTransport.config`.
+   * @internal
+   */
+  readonly usualRegion?: string | undefined
   /** The production variant to ask for; default: SageMaker chooses by weight. */
   readonly variant?: string | undefined
   /**
@@ -155,7 +164,7 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
   const address = yield* customAddress(options.endpointUrl, report)
 
   const urlRegion = address?.url && regionOf(address.url)
-  const wanted = options.region ?? urlRegion
+  const wanted = options.region ?? urlRegion ?? options.usualRegion
   const { client, provider } = clientOf(options, wanted)
   const region = yield* attempt(() => client.config.region())
   if (wanted !== undefined && (region === undefined || !regionPattern.test(wanted))) {

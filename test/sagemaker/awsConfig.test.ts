@@ -149,14 +149,35 @@ describe("the address of AWS's environment", () => {
       assert.strictEqual(yield* regionOf({ AWS_ENDPOINT_URL }), "us-west-2")
       assert.strictEqual(yield* regionOf({ AWS_ENDPOINT_URL, AWS_REGION: "eu-central-1" }), "us-west-2")
       assert.deepStrictEqual(yield* refusalsOf({ env: { AWS_ENDPOINT_URL } }), ["region: is us-east-1, but AWS_ENDPOINT_URL is in us-west-2"])
-      const read = (variables: Readonly<Record<string, string>>) =>
-        Effect.map(SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord(variables)), ({ region }) => region)
+      // of the environment's region nothing is wanted where an address names one, in whichever place that stands
+      const read = (variables: Readonly<Record<string, string>>, config = "") =>
+        SageMakerTransport.config.parse(ConfigProvider.fromEnvRecord({ FLUX_ENDPOINT_NAME: "my-flux", ...variables })).pipe(
+          Effect.flatMap(resolve),
+          Effect.map(({ region }) => region),
+          withEnvironment({ env: variables, config })
+        )
       const AWS_REGION = "eu-central-1"
-      assert.isUndefined(yield* read({ AWS_REGION, AWS_ENDPOINT_URL }))
-      assert.isUndefined(yield* read({ AWS_REGION, AWS_ENDPOINT_URL: "https://host", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: AWS_ENDPOINT_URL }))
-      assert.strictEqual(yield* read({ AWS_REGION, AWS_ENDPOINT_URL: "", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: "https://host" }), AWS_REGION)
-      assert.strictEqual(yield* read({ AWS_REGION, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" }), AWS_REGION)
-      assert.strictEqual(yield* read({ AWS_REGION, AWS_ENDPOINT_URL, FLUX_ENDPOINT_URL: "https://host" }), AWS_REGION)
+      const inProfile = `[default]\nregion = eu-west-1\nendpoint_url = ${AWS_ENDPOINT_URL}\n`
+      const ignoring = "ignore_configured_endpoint_urls = true\n"
+      const rows: ReadonlyArray<readonly [variables: Readonly<Record<string, string>>, config: string, region: string]> = [
+        [{ AWS_REGION, AWS_ENDPOINT_URL }, "", "us-west-2"],
+        [{ AWS_REGION, AWS_ENDPOINT_URL: "https://host", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: AWS_ENDPOINT_URL }, "", "us-west-2"],
+        [{ AWS_REGION, AWS_ENDPOINT_URL: "", AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: "https://host" }, "", AWS_REGION],
+        [{ AWS_REGION, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" }, "", AWS_REGION],
+        [{ AWS_REGION, AWS_ENDPOINT_URL, FLUX_ENDPOINT_URL: "https://host" }, "", AWS_REGION],
+        [{ AWS_REGION }, inProfile, "us-west-2"],
+        [{ AWS_DEFAULT_REGION: AWS_REGION }, inProfile, "us-west-2"],
+        [{ AWS_REGION }, `[default]\nservices = s\n[services s]\nsagemaker_runtime =\n  endpoint_url = ${AWS_ENDPOINT_URL}\n`, "us-west-2"],
+        [{ AWS_REGION, FLUX_ENDPOINT_URL: "https://host" }, inProfile, AWS_REGION],
+        [{ AWS_REGION, AWS_ENDPOINT_URL: "https://host" }, inProfile, AWS_REGION],
+        [{ AWS_REGION, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" }, inProfile, AWS_REGION],
+        [{ AWS_DEFAULT_REGION: AWS_REGION, AWS_ENDPOINT_URL }, `[default]\n${ignoring}`, AWS_REGION],
+        [{ AWS_REGION }, `${inProfile}${ignoring}`, AWS_REGION],
+        [{ AWS_REGION, AWS_ENDPOINT_URL }, `[default]\n${ignoring}`, AWS_REGION],
+        [{}, `[default]\nregion = eu-west-1\n`, "eu-west-1"],
+        [{ AWS_DEFAULT_REGION: AWS_REGION }, `[default]\nregion = eu-west-1\n`, AWS_REGION]
+      ]
+      for (const [variables, config, region] of rows) assert.strictEqual(yield* read(variables, config), region, JSON.stringify([variables, config]))
     }))
 })
 
