@@ -8,9 +8,11 @@ import type { ClientHttp2Stream, Http2Session } from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { NodeHttp2Handler } from "@smithy/node-http-handler"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import type * as FluxError from "../FluxError.ts"
 import { hostOf, portOf } from "./address.ts"
 import type { Proxy } from "./proxy.ts"
@@ -79,6 +81,9 @@ const insistOnHttp2 = (session: Http2Session): void => {
     }
   })
 }
+
+/** Makes an effect interruptible where its surroundings are. */
+type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /** A handler with the sockets it made. */
 interface Line {
@@ -191,22 +196,38 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
   /** A line for each tunnel. One that is full takes no further stream, and closes with its last. */
   const acquireThrough = (proxy: Proxy): Connections["acquire"] => {
     const way = { url, proxy, trusted: Tunnel.trustOf(proxy, ca) }
-    const acquire = Effect.uninterruptibleMask((restore) =>
+    /** The outcome of the tunnel under way, for all who would share it. */
+    let underWay: Deferred.Deferred<void, FluxError.FluxError> | undefined
+
+    const dial = (restore: Restore, full: Line | undefined): Effect.Effect<Connection, FluxError.FluxError> => {
+      const outcome = Deferred.makeUnsafe<void, FluxError.FluxError>()
+      if (mode === "shared") underWay = outcome
+      const socket = Tunnel.dial(way)
+      return restore(Tunnel.establish(way, socket)).pipe(
+        Effect.onError(() => Effect.sync(() => socket.destroy())),
+        Effect.map(() => {
+          if (full !== undefined) full.retired = true
+          return lend(makeLine(socket))
+        }),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            if (underWay === outcome) underWay = undefined
+            // who dialled and did without it says nothing of the proxy: the others look again, and one of them dials
+            const isFailure = Exit.isFailure(exit) && !Cause.hasInterrupts(exit.cause)
+            Deferred.doneUnsafe(outcome, isFailure ? Exit.failCause(exit.cause) : Exit.void)
+          }))
+      )
+    }
+    const find = (restore: Restore): Effect.Effect<Connection, FluxError.FluxError> =>
       Effect.suspend(() => {
         const line = standing()
         if (line !== undefined && line.users < streamsPerConnection) return Effect.succeed(lend(line))
-        const socket = Tunnel.dial(way)
-        return restore(Tunnel.establish(way, socket)).pipe(
-          Effect.onError(() => Effect.sync(() => socket.destroy())),
-          Effect.map(() => {
-            if (line !== undefined) line.retired = true
-            return lend(makeLine(socket))
-          })
-        )
-      }).pipe(Effect.tap((connection) => Effect.addFinalizer(() => connection.release)))
-    )
-    // those who share wait for one tunnel rather than each make its own
-    return mode === "shared" ? Semaphore.makeUnsafe(1).withPermits(1)(acquire) : acquire
+        if (underWay === undefined) return dial(restore, line)
+        // who dialled goes first
+        return Effect.andThen(Effect.andThen(restore(Deferred.await(underWay)), Effect.yieldNow), find(restore))
+      })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.tap(find(restore), (connection) => Effect.addFinalizer(() => connection.release)))
   }
 
   return {

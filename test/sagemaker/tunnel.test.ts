@@ -270,6 +270,55 @@ describe("a proxy that opens none", () => {
     }))
 })
 
+describe("a tunnel that many wait for", () => {
+  const begin = <A, E, R>(effect: Effect.Effect<A, E, R>) => effect.pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
+  const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+  const asked = (proxy: proxyServer.ProxyServer, count: number) => Effect.repeat(turn, { until: () => proxy.asked.length === count })
+
+  it.effect("and that never comes, fails for all of them at once, and names the proxy", () =>
+    Effect.gen(function*() {
+      const hanging = yield* proxyServer.serve({ answer: (socket) => socket.resume() })
+      const transport = yield* transportTo(8443, { proxy: hanging.url, connections: "shared" })
+      const first = yield* begin(Effect.flip(transport.open(query)))
+      yield* asked(hanging, 1)
+      const others = yield* Effect.forEach([1, 2, 3, 4], () => begin(Effect.flip(transport.open(query))))
+      for (let n = 0; n < 5; n++) yield* turn
+      yield* TestClock.adjust("10 seconds")
+      for (const error of yield* Effect.forEach([first, ...others], (fiber) => Fiber.join(fiber))) {
+        assert.strictEqual(error.reason._tag, "ConnectFailed")
+        assert.match(error.message, /through the proxy 127\.0\.0\.1:\d+: the proxy gave no answer within 10 s/)
+      }
+      assert.strictEqual(hanging.asked.length, 1)
+      yield* hanging.vacant
+      // who comes after that asks again
+      const next = yield* begin(Effect.flip(transport.open(query)))
+      yield* asked(hanging, 2)
+      yield* Fiber.interrupt(next)
+    }))
+
+  it.live("is asked for once more, by one of them, where the first did without it", () =>
+    Effect.gen(function*() {
+      const { port, vacant } = yield* server
+      const proxy = yield* proxyServer.serve({ answer: (socket, open) => {
+        if (proxy.asked.length === 1) return void socket.resume()
+        socket.write(proxyServer.established)
+        open()
+      } })
+      const scope = yield* Scope.make()
+      const transport = yield* transportTo(port, { proxy: proxy.url, connections: "shared" }).pipe(Scope.provide(scope))
+      const first = yield* begin(transport.open(query))
+      yield* asked(proxy, 1)
+      const others = yield* Effect.forEach([1, 2, 3, 4], () =>
+        transport.open(query).pipe(Scope.provide(scope), Effect.forkChild({ startImmediately: true })))
+      for (let n = 0; n < 5; n++) yield* turn
+      yield* Fiber.interrupt(first)
+      yield* Effect.forEach(others, (fiber) => Fiber.join(fiber))
+      assert.strictEqual(proxy.asked.length, 2)
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.all([vacant, proxy.vacant])
+    }))
+})
+
 describe("what goes wrong beyond a tunnel", () => {
   it.live("is the server's, and says that there is a proxy", () =>
     Effect.gen(function*() {
