@@ -32,9 +32,9 @@ export const checks = (connect: boolean): ReadonlyArray<string> => [...ofThisSid
 export const examine = Effect.fnUntraced(function*(input: Input, tell: steps.Tell) {
   yield* tell(node(nodeVersion.judge()))
   const { profile, settings, told } = yield* examineSettings(input, tell)
-  const { ca, options, route, target, url } = yield* examineEndpoint(input, profile, told, tell)
+  const { ca, hasAddress, options, route, target, url } = yield* examineEndpoint(input, profile, told, tell)
   const isReachable = url !== undefined && route !== undefined
-  if (!isReachable) yield* steps.skip(tell, reach.checks, "there is no address that could be used")
+  if (!isReachable) yield* steps.skip(tell, reach.checks, hasAddress ? "what is named above is wrong" : "there is no address that could be used")
   const reached = isReachable && (yield* reach.reach({ url, ca, route, target, tell }))
   if (!input.connect) return
   if (!reached) return yield* steps.skip(tell, rehearsal.checks, "the endpoint is not reached")
@@ -59,7 +59,7 @@ const examineSettings = Effect.fnUntraced(function*(input: Input, tell: steps.Te
   return { profile, settings: isSound ? settings : undefined, told: faults.all }
 })
 
-/** Which endpoint, where, and as whom; `url` and `options` are undefined where they are of no use. */
+/** Which endpoint, where, and as whom; `url` and `options` are undefined where they are of no use; `hasAddress` says whether that is for another reason than that there is none. */
 const examineEndpoint = Effect.fnUntraced(function*(
   input: Input,
   profile: ProfileName | undefined,
@@ -108,6 +108,7 @@ const examineEndpoint = Effect.fnUntraced(function*(
   const isReachable = others.length === 0 && !isUnread
   return {
     ca: trust?.ca,
+    hasAddress: url !== undefined,
     route,
     target,
     url: isReachable ? url : undefined,

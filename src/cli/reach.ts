@@ -5,7 +5,7 @@ import type { FluxError } from "../FluxError.ts"
 import { portOf } from "../sagemaker/address.ts"
 import * as probe from "../sagemaker/probe.ts"
 import { nameOf, type Route } from "../sagemaker/proxy.ts"
-import { trustOf } from "../sagemaker/tunnel.ts"
+import { trustAlso } from "../sagemaker/tunnel.ts"
 import * as Finding from "./Finding.ts"
 import * as steps from "./steps.ts"
 
@@ -16,7 +16,7 @@ type Check = typeof checks[number]
 /** Where to, and how. */
 export interface Way {
   readonly url: URL
-  /** PEM to trust in place of the usual roots. */
+  /** PEM to trust the server by, in place of the usual roots, and a proxy besides them. */
   readonly ca: string | undefined
   /** Through a proxy, or directly. */
   readonly route: Route
@@ -32,7 +32,7 @@ export const reach = ({ ca, route, target, tell, url }: Way): Effect.Effect<bool
     return isMute(check, finding.found) ? { ...finding, todo: muteTodo } : finding
   }
   return steps.run({ checks, tell, explain, why: (failed) => `${failed} failed` }, Effect.fnUntraced(function*(begin) {
-    const way = route.proxy && { url, proxy: route.proxy, trusted: trustOf(route.proxy, ca) }
+    const way = route.proxy && { url, proxy: route.proxy, trusted: trustAlso(route.proxy, ca) }
     const whose = way === undefined ? "" : ` (of the proxy, ${nameOf(way.proxy)})`
     begin("name")
     const addresses = yield* way === undefined ? probe.lookup(url) : probe.lookupProxy(way)

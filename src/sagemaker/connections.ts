@@ -51,7 +51,7 @@ const streamsPerConnection = 100
 /** Where connections lead, and how. */
 export interface Way {
   readonly url: URL
-  /** PEM to trust in place of the usual roots. */
+  /** PEM to trust the server by, in place of the usual roots, and a proxy besides them. */
   readonly ca: string | undefined
   readonly proxy: Proxy | undefined
 }
@@ -63,8 +63,8 @@ export const tlsOptions = (host: string, trusted: tls.SecureContext | undefined)
   ...(trusted === undefined ? {} : { secureContext: trusted })
 })
 
-/** PEM as TLS takes it. To be made once: a machine's bundle of certificates takes tens of ms. */
-export const trustOf = (ca: string | undefined): tls.SecureContext | undefined => (ca === undefined ? undefined : tls.createSecureContext({ ca }))
+/** PEM in place of the usual roots. To be made once: a machine's bundle of certificates takes tens of ms. */
+export const trustOnly = (ca: string | undefined): tls.SecureContext | undefined => (ca === undefined ? undefined : tls.createSecureContext({ ca }))
 
 /** Through `tunnel`, where there is one. */
 const connect = (url: URL, trusted: tls.SecureContext | undefined, tunnel: net.Socket | undefined): net.Socket => {
@@ -118,7 +118,7 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
   const lines = new Set<Line>()
   const watched = new WeakSet<Http2Session>()
   const speakers = new WeakSet<Http2Session>()
-  const trusted = trustOf(ca)
+  const trusted = trustOnly(ca)
   let current: Line | undefined
 
   const makeLine = (tunnel?: net.Socket): Line => {
@@ -195,7 +195,7 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
 
   /** A line for each tunnel. One that is full takes no further stream, and closes with its last. */
   const acquireThrough = (proxy: Proxy): Connections["acquire"] => {
-    const way = { url, proxy, trusted: Tunnel.trustOf(proxy, ca) }
+    const way = { url, proxy, trusted: Tunnel.trustAlso(proxy, ca) }
     /** The outcome of the tunnel under way, for all who would share it. */
     let underWay: Deferred.Deferred<void, FluxError.FluxError> | undefined
 

@@ -40,7 +40,10 @@ export interface Options {
    * `AWS_ENDPOINT_URL`, the profile's `services` section or `endpoint_url`), where any host without a port gets 8443.
    */
   readonly endpointUrl?: string | undefined
-  /** A PEM file of certificates to trust in place of the usual roots, for a proxy or a simulator. Default: `AWS_CA_BUNDLE`, else `ca_bundle` of the profile. */
+  /**
+   * A PEM file of certificates: the endpoint's is trusted by them in place of the usual roots, that of a proxy of https:// by
+   * them besides the usual roots. For a proxy that opens TLS, or a simulator. Default: `AWS_CA_BUNDLE`, else `ca_bundle` of the profile.
+   */
   readonly caFile?: string | undefined
   /** The same as PEM text, such as `SimulatorServer.certificate`; not together with `caFile`. */
   readonly ca?: string | undefined
@@ -100,7 +103,7 @@ export interface Resolved {
   readonly variant: string | undefined
   readonly region: string
   readonly url: URL
-  /** PEM to trust in place of the usual roots. */
+  /** PEM; see `Options.caFile`. */
   readonly ca: string | undefined
   readonly proxy: Proxy.Proxy | undefined
   readonly capabilities: Capabilities
@@ -185,9 +188,10 @@ export const examine = Effect.fnUntraced(function*(options: Options): Effect.fn.
     ? undefined
     : Option.getOrUndefined(awsUrl(client, region, useFips, useDualStack))
   if (url === undefined && regionIsSound && address === undefined) report("region", "has no endpoint that the SDK knows")
-  const trusted = yield* trust(options, url?.protocol !== "http:")
-  if (Result.isFailure(trusted)) trusted.failure.forEach(({ problem, setting }) => report(setting, problem))
   const route = url && (yield* Proxy.route(options.proxy, url))
+  const proxy = route !== undefined && Result.isSuccess(route) ? route.success.proxy : undefined
+  const trusted = yield* trust(options, url?.protocol !== "http:" || proxy?.url.protocol === "https:")
+  if (Result.isFailure(trusted)) trusted.failure.forEach(({ problem, setting }) => report(setting, problem))
   if (route !== undefined && Result.isFailure(route)) report(route.failure.setting, route.failure.problem)
   return {
     issues,

@@ -50,7 +50,7 @@ export const secure = Effect.fnUntraced(function*(
   socket: net.Socket,
   ca: string | undefined
 ): Effect.fn.Return<tls.TLSSocket, FluxError.FluxError, Scope.Scope> {
-  const secured = yield* held(() => tls.connect({ socket, ...Connections.tlsOptions(hostOf(url), Connections.trustOf(ca)) }))
+  const secured = yield* held(() => tls.connect({ socket, ...Connections.tlsOptions(hostOf(url), Connections.trustOnly(ca)) }))
   yield* happens(url, secured, "secureConnect")
   if (secured.alpnProtocol !== "h2") return yield* failed(url, new Error("the server does not offer HTTP/2"))
   return secured

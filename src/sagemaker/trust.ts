@@ -1,4 +1,4 @@
-/** The certificates that TLS trusts in place of the usual roots. */
+/** The certificates that TLS trusts: the endpoint's by them alone, that of a proxy by them besides the usual roots. */
 import { X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
@@ -43,7 +43,7 @@ const ofFile = (path: string, setting: string): Effect.Effect<Answer> =>
 
 /**
  * Whom to trust: what is given, else `AWS_CA_BUNDLE`, else `ca_bundle` of the profile; undefined: the usual roots. The
- * environment is not asked where there is no TLS.
+ * environment is not asked where there is no TLS, neither to the endpoint nor to a proxy.
  */
 export const trust = ({ ca, caFile }: Given, hasTls: boolean): Effect.Effect<Answer> => {
   if (caFile !== undefined) {

@@ -16,12 +16,12 @@ import { nameOf, type Proxy } from "./proxy.ts"
 export interface Way {
   readonly url: URL
   readonly proxy: Proxy
-  /** Whom to trust if the proxy speaks TLS; see {@link trustOf}. */
+  /** Whom to trust if the proxy speaks TLS; see {@link trustAlso}. */
   readonly trusted: tls.SecureContext | undefined
 }
 
 /** For a proxy of TLS, PEM besides the usual roots: a proxy's certificate may be of either. Undefined: the usual roots. To be made once. */
-export const trustOf = ({ url }: Proxy, ca: string | undefined): tls.SecureContext | undefined =>
+export const trustAlso = ({ url }: Proxy, ca: string | undefined): tls.SecureContext | undefined =>
   ca === undefined || url.protocol === "http:" ? undefined : tls.createSecureContext({ ca: [...tls.getCACertificates("default"), ca] })
 
 /** How long a proxy may take for all of it, seconds: less than the bound of opening, whose error cannot name the proxy. */

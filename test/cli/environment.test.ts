@@ -51,6 +51,16 @@ describe.concurrent("the environment that people have", { timeout: 120_000 }, ()
       assert.notInclude(transcribed.stderr, "hush")
     }))
 
+  it.live("what is broken beside a sound address is why nothing is reached for", () =>
+    Effect.gen(function*() {
+      const reasonOf = (env: Record<string, string>) => Effect.map(doctor(env), ({ of }) => [of("address")?.state, of("name")?.found])
+      const named = ["failed", "what is named above is wrong"]
+      assert.deepStrictEqual(yield* reasonOf({ HTTPS_PROXY: "socks5://proxy:1" }), named)
+      assert.deepStrictEqual(yield* reasonOf({ AWS_CA_BUNDLE: "/missing.pem" }), named)
+      assert.deepStrictEqual(yield* reasonOf({ AWS_ENDPOINT_URL: "rubbish" }), ["failed", "there is no address that could be used"])
+      assert.deepStrictEqual(yield* reasonOf({ AWS_REGION: "" }), ["skipped", "there is no address that could be used"])
+    }))
+
   it.live("nothing of it reaches the simulator within, nor what an address of its own leads to", () =>
     Effect.gen(function*() {
       const config = file("hostile", "[default]\nendpoint_url = http://127.0.0.1:1\nca_bundle = /missing\nservices = gone\n")

@@ -207,7 +207,12 @@ describe("the certificates of AWS's environment", () => {
         assert.deepStrictEqual(yield* trustOf({ env: { AWS_CA_BUNDLE: one }, config }, { ca: cert }), [[], "ca"])
         assert.deepStrictEqual(yield* trustOf({}), [[], undefined])
         // without TLS nobody is trusted
-        assert.deepStrictEqual(yield* trustOf({ env: { AWS_CA_BUNDLE: "/missing" } }, { endpointUrl: "http://127.0.0.1:1" }), [[], undefined])
+        const plain = { endpointUrl: "http://127.0.0.1:1" }
+        assert.deepStrictEqual(yield* trustOf({ env: { AWS_CA_BUNDLE: "/missing" } }, plain), [[], undefined])
+        assert.deepStrictEqual(yield* trustOf({ env: { AWS_CA_BUNDLE: "/missing" } }, { ...plain, proxy: "http://proxy:1" }), [[], undefined])
+        // and with it somebody is: here a proxy before an endpoint that has none
+        assert.deepStrictEqual(yield* trustOf({ env: { AWS_CA_BUNDLE: one } }, { ...plain, proxy: "https://proxy:1" }), [[], `${one} (AWS_CA_BUNDLE)`])
+        assert.deepStrictEqual(yield* trustOf({ config }, { ...plain, proxy: "https://proxy:1" }), [[], `${two} (ca_bundle of the profile default)`])
       })))
 
   it.effect("are refused by the variable's name", () =>
