@@ -6,6 +6,7 @@
  * stage, and what to do next, and never holds credentials, audio, transcripts or keyterms.
  */
 import * as Schema from "effect/Schema"
+import * as proxyFault from "./internal/proxyFault.ts"
 
 /**
  * Where in its life a session was.
@@ -149,18 +150,17 @@ export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()
 }
 
 /**
- * No connection could be made: name, refusal, TLS, or a server that does not speak HTTP/2. `proxy` is the host and port of the
- * proxy that was to open a tunnel, without credentials.
+ * No connection could be made: name, refusal, TLS, or a server that does not speak HTTP/2. `proxy` is the one on the
+ * way, if any, and what became of the request for a tunnel.
  */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
   target: Schema.String,
-  proxy: Schema.optional(Schema.String),
+  proxy: Schema.optional(proxyFault.ProxyState),
   cause: Schema.Defect()
 }) {
   get hint(): string {
     const text = describe(this.cause)
-    const ofProxy = this.proxy === undefined ? undefined : proxyHints.find(([pattern]) => pattern.test(text))
-    if (ofProxy !== undefined) return ofProxy[1]
+    if (this.proxy?.problem !== undefined) return proxyFault.hint(this.proxy.problem, this.proxy.status, wordsOf(this.cause))
     if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "The name does not resolve: check the region, and the DNS of this network"
     if (/ECONNREFUSED/.test(text)) return "Nothing listens there: check host and port (SageMaker streams on port 8443)"
     if (/wrong version number|packet length too long|EPROTO/i.test(text)) {
@@ -175,31 +175,12 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     return "Check that outbound TCP to port 8443 is open and that the server speaks HTTP/2"
   }
   override get message(): string {
-    const through = this.proxy === undefined ? "" : ` through the proxy ${this.proxy}`
-    return `Could not connect to ${this.target}${through}: ${describe(this.cause)}`
+    if (this.proxy === undefined) return `Could not connect to ${this.target}: ${describe(this.cause)}`
+    const { host, problem, status } = this.proxy
+    const said = problem === undefined ? describe(this.cause) : proxyFault.describe(problem, status, wordsOf(this.cause))
+    return `Could not connect to ${this.target} through the proxy ${host}: ${said}`
   }
 }
-
-const elsewhere = "HTTPS_PROXY or the option proxy names it; NO_PROXY, or proxy: false, goes without it"
-
-/** What to do about a proxy, by what happened to the request for a tunnel; see `sagemaker/tunnel`. */
-const proxyHints: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^the proxy answered 407/, "The proxy wants other credentials, or any: give them in its URL, http://user:password@host:port, percent-encoded"],
-  [
-    /^the proxy answered 4/,
-    "The proxy may not allow CONNECT to port 8443 (Squid's default SSL_ports allows 443 only): allow it there, or add the endpoint's host to NO_PROXY if it is reached without a proxy"
-  ],
-  [
-    /^the proxy answered/,
-    "The proxy does not reach the endpoint: check that it resolves the endpoint's name and may go to port 8443, or add the host to NO_PROXY"
-  ],
-  [/^the proxy gave no answer/, "The proxy hangs, or drops CONNECT to port 8443: ask who runs it to allow that port, or add the endpoint's host to NO_PROXY"],
-  [/^the proxy closed/, "The proxy may not allow CONNECT to port 8443: ask who runs it, or add the endpoint's host to NO_PROXY"],
-  [/^the proxy does not speak HTTP/, `What answers there is no HTTP proxy, or one that speaks TLS (give it as https://): ${elsewhere}`],
-  [/^the proxy's TLS.*(?:wrong version number|packet length too long|EPROTO)/, "The proxy does not speak TLS: give its URL as http://"],
-  [/^the proxy's TLS/, "The proxy's certificate is not trusted: give its CA with caFile or AWS_CA_BUNDLE"],
-  [/^the proxy cannot be reached/, `Check the proxy's name and port: ${elsewhere}`]
-]
 
 /** A stage of opening passed its bound. */
 export class ConnectTimeout extends Schema.TaggedError<ConnectTimeout>()("ConnectTimeout", {
@@ -496,6 +477,8 @@ export const make = (reason: Reason, stage: Stage, requestId?: string | undefine
   new FluxError({ reason, stage, requestId })
 
 const suffix = (text: string | undefined): string => (text === undefined ? "" : `, ${text}`)
+
+const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 const describe = (cause: unknown): string => {
   if (cause instanceof Error) {

@@ -33,6 +33,20 @@ describe("FluxError", () => {
     it(`tells of ${name} what to do`, () => assert.match(message(reason), expected))
   }
 
+  it("takes what to do about a proxy from what it did, whatever the words", () => {
+    const hintOf = (proxy: FluxError.ConnectFailed["proxy"], words = "the proxy answered 407, does not speak HTTP and closed") =>
+      new FluxError.ConnectFailed({ target: "h:8443", proxy, cause: new Error(words) }).hint
+    const host = "proxy:3128"
+    assert.match(hintOf({ host, problem: "refused", status: 407 }), /user:password/)
+    assert.match(hintOf({ host, problem: "refused", status: 403 }), /SSL_ports/)
+    assert.match(hintOf({ host, problem: "refused", status: 502 }), /resolves/)
+    assert.match(hintOf({ host, problem: "unreachable" }), /name and port/)
+    assert.match(hintOf({ host, problem: "not-http" }), /no HTTP proxy/)
+    assert.match(hintOf({ host, problem: "tls" }), /caFile/)
+    // it opened the tunnel
+    assert.match(hintOf({ host }, "self-signed certificate"), /^The certificate is not trusted/)
+  })
+
   it("is not worth another try when Flux does not know a message", () => {
     const fatal = (code: string) => FluxError.make(new FluxError.FluxFatal({ code, description: "x" }), "streaming")
     assert.isFalse(fatal("UNPARSABLE_CLIENT_MESSAGE").isRetryable)

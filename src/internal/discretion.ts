@@ -99,7 +99,11 @@ export const make = (settings: Settings): Discretion => {
           ...(given.cause === undefined ? {} : { cause: foreign(given.cause) })
         })
       case "ConnectFailed":
-        return new FluxError.ConnectFailed({ target: given.target, cause: foreign(given.cause) })
+        return new FluxError.ConnectFailed({
+          target: given.target,
+          ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
+          cause: foreign(given.cause)
+        })
       case "SettingsRefused":
         return new FluxError.SettingsRefused({ settings: given.settings, code: nameOrNone(given.code) })
       default:

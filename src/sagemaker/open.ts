@@ -239,7 +239,7 @@ export const make = (
       return FluxError.make(
         exchange.speaksHttp2()
           ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })
-          : new FluxError.ConnectFailed({ target: endpoint.url.host, proxy: endpoint.proxy && nameOf(endpoint.proxy), cause: error }),
+          : new FluxError.ConnectFailed({ target: endpoint.url.host, proxy: endpoint.proxy && { host: nameOf(endpoint.proxy) }, cause: error }),
         "open"
       )
     }

@@ -8,6 +8,7 @@ import * as tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as FluxError from "../FluxError.ts"
+import type { Problem } from "../internal/proxyFault.ts"
 import { hostOf, portOf } from "./address.ts"
 import { bareError } from "./errors.ts"
 import { nameOf, type Proxy } from "./proxy.ts"
@@ -27,19 +28,22 @@ export const trustAlso = ({ url }: Proxy, ca: string | undefined): tls.SecureCon
 /** How long a proxy may take for all of it, seconds: less than the bound of opening, whose error cannot name the proxy. */
 const bound = 10
 
-/** `problem` is in words that `FluxError.ConnectFailed` has hints for. A proxy's own words are not repeated: it knows secrets. */
-const failed = ({ proxy, url }: Way, problem: string): FluxError.FluxError =>
-  FluxError.make(new FluxError.ConnectFailed({ target: url.host, proxy: nameOf(proxy), cause: new Error(problem) }), "open")
+/** `said` are Node's words or ours. A proxy's own are not repeated: it knows secrets. */
+const failed = ({ proxy, url }: Way, problem: Problem, said: string, status?: number): FluxError.FluxError =>
+  FluxError.make(
+    new FluxError.ConnectFailed({ target: url.host, proxy: { host: nameOf(proxy), problem, status }, cause: new Error(said) }),
+    "open"
+  )
 
 /** The proxy is not there. */
 export const unreachable = (way: Way, cause: unknown): FluxError.FluxError =>
-  failed(way, `the proxy cannot be reached: ${bareError(cause, []).message}`)
+  failed(way, "unreachable", bareError(cause, []).message)
 
 /** Bounds a step by seconds. */
 export const within = (seconds: number, way: Way, step: Effect.Effect<void, FluxError.FluxError>): Effect.Effect<void, FluxError.FluxError> =>
   Effect.timeoutOrElse(step, {
     duration: `${seconds} seconds`,
-    orElse: () => Effect.fail(failed(way, `the proxy gave no answer within ${seconds} s`))
+    orElse: () => Effect.fail(failed(way, "mute", `no answer within ${seconds} s`))
   })
 
 /** A socket to the proxy, which begins to connect. Its errors harm nobody. */
@@ -64,7 +68,7 @@ export const connected = (way: Way, socket: net.Socket): Effect.Effect<void, Flu
     const came = (): void => resume(Effect.void)
     const broke = (cause: Error): void => {
       const hasFailedTls = isReached && event === "secureConnect"
-      resume(Effect.fail(hasFailedTls ? failed(way, `the proxy's TLS cannot be used: ${bareError(cause, []).message}`) : unreachable(way, cause)))
+      resume(Effect.fail(hasFailedTls ? failed(way, "tls", bareError(cause, []).message) : unreachable(way, cause)))
     }
     const closed = (): void => broke(new Error("it closed the connection"))
     socket.once("connect", reached).once(event, came).once("error", broke).once("close", closed)
@@ -76,7 +80,7 @@ export const request = (way: Way, socket: net.Socket): Effect.Effect<void, FluxE
   Effect.callback<void, FluxError.FluxError>((resume) => {
     const { proxy: { authorization }, url } = way
     const authority = `${url.hostname}:${portOf(url)}`
-    const fail = (problem: string): void => resume(Effect.fail(failed(way, problem)))
+    const fail = (problem: Problem, said: string, status?: number): void => resume(Effect.fail(failed(way, problem, said, status)))
     const asked = http.request({
       method: "CONNECT",
       path: authority,
@@ -88,12 +92,14 @@ export const request = (way: Way, socket: net.Socket): Effect.Effect<void, FluxE
       createConnection: () => socket
     })
     asked.once("connect", ({ statusCode = 0 }, _, head: Buffer) => {
-      if (statusCode < 200 || statusCode > 299) return fail(`the proxy answered ${statusCode} ${http.STATUS_CODES[statusCode] ?? ""}`.trimEnd())
+      if (statusCode < 200 || statusCode > 299) return fail("refused", http.STATUS_CODES[statusCode] ?? "", statusCode)
       if (head.length > 0) socket.unshift(head)
       resume(Effect.void)
     })
     asked.on("error", (error: NodeJS.ErrnoException) =>
-      fail(error.code?.startsWith("HPE_") === true ? "the proxy does not speak HTTP" : "the proxy closed the connection before it answered"))
+      error.code?.startsWith("HPE_") === true
+        ? fail("not-http", "what it answers is no HTTP")
+        : fail("closed", "the connection ended before an answer"))
     asked.end()
     return Effect.sync(() => asked.destroy())
   })
