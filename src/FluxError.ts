@@ -164,10 +164,18 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectF
     if (/ENOTFOUND|EAI_AGAIN/.test(text)) return "The name does not resolve: check the region, and the DNS of this network"
     if (/ECONNREFUSED/.test(text)) return "Nothing listens there: check host and port (SageMaker streams on port 8443)"
     if (/wrong version number|packet length too long|EPROTO/i.test(text)) {
-      return "The server does not speak TLS: a simulator without TLS is reached by http://"
+      return this.proxy === undefined
+        ? "The server does not speak TLS: a simulator without TLS is reached by http://"
+        : "What answers in the proxy's tunnel does not speak TLS: the proxy may answer by itself, as one that wants a login does; ask who runs it, or add the endpoint's host to NO_PROXY"
     }
     if (/application protocol|offer HTTP\/2/i.test(text)) {
       return "What answers there does not speak HTTP/2: check host and port (SageMaker streams on port 8443), and proxies in between"
+    }
+    // no certificate was seen yet
+    if (/before secure TLS|ECONNRESET|closed the connection/i.test(text)) {
+      return this.proxy === undefined
+        ? "The server ended the connection before TLS and HTTP/2 were there: check host and port (SageMaker streams on port 8443), and firewalls in between"
+        : "The proxy opened the tunnel, which ended before TLS and HTTP/2 were there: the proxy may block or inspect port 8443; ask who runs it, or add the endpoint's host to NO_PROXY"
     }
     if (/CERT|certificate|self.signed|TLS|SSL/i.test(text)) {
       return "The certificate is not trusted: give the CA of a proxy or a test server with caFile"
@@ -189,7 +197,7 @@ export class ConnectTimeout extends Schema.TaggedError<ConnectTimeout>()("Connec
 }) {
   get hint(): string {
     return this.stage === "open"
-      ? "SageMaker streams on port 8443 only (443 accepts and hangs for ever): check that outbound TCP to port 8443 is open; a missing permission can hang too"
+      ? "SageMaker streams on port 8443 only (443 accepts and hangs for ever): check that outbound TCP to port 8443 is open, and that a proxy of HTTPS_PROXY lets it through; a missing permission can hang too"
       : "The endpoint took the stream but Flux never said Connected: usually settings that the deployed bundle refuses; read the endpoint's CloudWatch log group"
   }
   override get message(): string {

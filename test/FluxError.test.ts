@@ -45,6 +45,10 @@ describe("FluxError", () => {
     assert.match(hintOf({ host, problem: "tls" }), /caFile/)
     // it opened the tunnel
     assert.match(hintOf({ host }, "self-signed certificate"), /^The certificate is not trusted/)
+    const early = "Client network socket disconnected before secure TLS connection was established"
+    assert.match(hintOf({ host }, early), /^The proxy opened the tunnel, which ended before TLS/)
+    assert.match(hintOf(undefined, early), /^The server ended the connection before TLS.*port 8443/)
+    assert.match(hintOf({ host }, "wrong version number"), /proxy may answer by itself/)
   })
 
   it("is not worth another try when Flux does not know a message", () => {

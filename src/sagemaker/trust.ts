@@ -34,7 +34,7 @@ const ofText = (ca: string, setting: string, name: string, from: string): Answer
 const ofFile = (path: string, setting: string): Effect.Effect<Answer> =>
   Effect.tryPromise(() => readFile(path)).pipe(
     Effect.map((bytes) =>
-      Result.match(textFile.decode(bytes), {
+      Result.match(textFile.decodePem(bytes), {
         onSuccess: (text) => ofText(text, setting, path, `${path} (${setting})`),
         onFailure: (is) => fail(setting, `${path} holds no certificate in PEM form: it ${is}`)
       })),

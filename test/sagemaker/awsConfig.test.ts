@@ -240,5 +240,7 @@ describe("the certificates of AWS's environment", () => {
         const bundle = file("many.pem", `\uFEFF${many}`)
         const { ca } = yield* resolve(base).pipe(withEnvironment({ env: { AWS_CA_BUNDLE: bundle } }))
         assert.strictEqual(ca, many)
+        const latin = file("latin.pem", Buffer.from(`# Gr\u00fc\u00dfe\n${cert}`, "latin1"))
+        assert.include((yield* resolve(base).pipe(withEnvironment({ env: { AWS_CA_BUNDLE: latin } }))).ca, cert)
       })))
 })
