@@ -4,20 +4,10 @@
  * is kept here, and told together where nothing came. Which credentials are used remains the SDK's affair.
  */
 import type { Logger } from "@smithy/types"
+import { CredentialsProblem } from "./credentialsProblem.ts"
 import * as environment from "./environment.ts"
 import * as profiles from "./profiles.ts"
 import * as words from "./words.ts"
-
-/** Why there are no credentials: what each provider said, and what to do. */
-export class ChainError extends Error {
-  override readonly name = "ChainError"
-  /** What to do; undefined where the usual advice will do. */
-  readonly todo: string | undefined
-  constructor(message: string, todo: string | undefined) {
-    super(message)
-    this.todo = todo
-  }
-}
 
 /** What one chain says. */
 export interface Trail {
@@ -27,9 +17,9 @@ export interface Trail {
    * The reason for what the chain failed with just now. Asks the role of a container or instance once more, as its words
    * are lost. `secrets` are texts that must not come through, with those of environment and files.
    */
-  readonly explain: (cause: unknown, secrets: ReadonlyArray<string>) => Promise<ChainError>
+  readonly explain: (cause: unknown, secrets: ReadonlyArray<string>) => Promise<CredentialsProblem>
   /** The reason where the chain has said nothing for so long: who is asked just now. */
-  readonly late: (seconds: number) => Promise<ChainError>
+  readonly late: (seconds: number) => Promise<CredentialsProblem>
   /** What the profile said that AWS_PROFILE names, where something else gave credentials after all. */
   readonly passedOver: () => Promise<string | undefined>
   /** What the SDK warns of, once. */
@@ -49,8 +39,8 @@ const begins: ReadonlyArray<readonly [mark: string, link: Link]> = [
 ]
 /** How it tells of a failure. */
 const failure = /^@smithy\/property-provider (?:->|\(!\)) ([^]*)$/
-/** The first that it does in any case. */
-const firstMark = "defaultProvider::fromSSO"
+/** What it does first: the one unless AWS_PROFILE is set, and then the other in any case. */
+const beginsRound = /defaultProvider::from(?:Env|SSO)$/
 /** The last link's, which says nothing. */
 const noWords = "Could not load credentials from any providers"
 const maxWords = 8
@@ -63,7 +53,10 @@ export const make = (): Trail => {
 
   const debug = (text: unknown): void => {
     if (typeof text !== "string") return
-    if (text.endsWith(firstMark)) links = new Map()
+    if (beginsRound.test(text)) {
+      links = new Map()
+      asked = "environment"
+    }
     const link = begins.find(([mark]) => text.includes(mark))?.[1]
     if (link !== undefined) {
       // a container's role is asked for in place of the instance's
@@ -72,9 +65,9 @@ export const make = (): Trail => {
       if (!links.has(link)) links.set(link, [])
       return
     }
-    const words = failure.exec(text)?.[1]
+    const told = failure.exec(text)?.[1]
     const said = links.get(asked)
-    if (words !== undefined && said !== undefined && words !== noWords && !said.includes(words) && said.length < maxWords) said.push(words)
+    if (told !== undefined && said !== undefined && told !== noWords && !said.includes(told) && said.length < maxWords) said.push(told)
   }
 
   const explain: Trail["explain"] = async (cause, known) => {
@@ -103,7 +96,7 @@ export const make = (): Trail => {
       // its words never reach the logger
       add(names[link], said.length > 0 ? said : [words.tidy(await (await import("./roles.ts"))[link](), secrets) ?? "nothing"])
     }
-    return new ChainError(parts.join("; "), todoOf(profile, env, links, ofProfile))
+    return new CredentialsProblem(parts.join("; "), todoOf(profile, env, links, ofProfile))
   }
 
   return {
@@ -119,7 +112,7 @@ export const make = (): Trail => {
       const profile = await profiles.look()
       const runs = asked === "profile" && profile.data?.["credential_process"] !== undefined
       const who = asked === "profile" ? `profile ${profile.shown}${runs ? " (its credential_process)" : ""}` : names[asked]
-      return new ChainError(`${who}: nothing came within ${seconds} s`, runs ? processTodo(profile.shown) : undefined)
+      return new CredentialsProblem(`${who}: nothing came within ${seconds} s`, runs ? processTodo(profile.shown) : undefined)
     },
     passedOver: async () => {
       const [profile, env] = await Promise.all([profiles.look(), environment.read()])

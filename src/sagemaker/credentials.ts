@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as FluxError from "../FluxError.ts"
 import * as awsKeys from "../internal/awsKeys.ts"
-import { ChainError, type Trail } from "./chain.ts"
+import type { Trail } from "./chain.ts"
+import { CredentialsProblem } from "./credentialsProblem.ts"
 import { bareError } from "./errors.ts"
 import { sourceOf } from "./sources.ts"
 
@@ -50,7 +51,7 @@ export const sameKeys = (one: Held, other: Held): boolean => {
 
 /** Credentials that cannot be used. */
 export const unusable = (cause: Error): FluxError.FluxError =>
-  FluxError.make(new FluxError.CredentialsUnavailable({ cause, ...(cause instanceof ChainError ? { todo: cause.todo } : {}) }), "open")
+  FluxError.make(new FluxError.CredentialsUnavailable({ cause, ...(cause instanceof CredentialsProblem ? { todo: cause.todo } : {}) }), "open")
 
 /**
  * How long a provider may take, seconds: a chain asks services of the network. Less than `openTimeout`, 15 s by default, whose
@@ -145,7 +146,7 @@ export const make = (provider: Provider, patience = defaultPatience): Credential
         const asking = current(now)
         const answer = yield* Effect.tryPromise({
           try: () => asking.promise,
-          catch: (cause) => unusable(cause instanceof ChainError ? cause : bareError(cause, secrets()))
+          catch: (cause) => unusable(cause instanceof CredentialsProblem ? cause : bareError(cause, secrets()))
         }).pipe(Effect.timeoutOption(Math.min(asking.until, end) - now))
         if (Option.isSome(answer)) return answer.value
         now = yield* Clock.currentTimeMillis
@@ -169,13 +170,13 @@ export const make = (provider: Provider, patience = defaultPatience): Credential
 const later = (begin: () => Promise<Held>): Promise<Held> => Promise.resolve().then(begin)
 
 /** Why keys cannot be signed with: which of them, from where, and never what they are. */
-const problemOf = (identity: AwsCredentialIdentity): ChainError | undefined => {
-  if (identity.accessKeyId === "" && identity.secretAccessKey === "") return new ChainError("the keys are empty", undefined)
+const problemOf = (identity: AwsCredentialIdentity): CredentialsProblem | undefined => {
+  if (identity.accessKeyId === "" && identity.secretAccessKey === "") return new CredentialsProblem("the keys are empty", undefined)
   const found = awsKeys.problemOf(identity)
   if (found === undefined) return undefined
   const { key, problem } = found
   const source = sourceOf(identity)
   const name = source?.keys?.[key]
   const where = source === undefined ? "" : ` (${name === undefined ? "" : `${name}, `}from ${source.name})`
-  return new ChainError(`the ${awsKeys.names[key]} ${problem}${where}`, `Set ${name ?? "it"} to the key alone: no blanks, line ends or quotes around it`)
+  return new CredentialsProblem(`the ${awsKeys.names[key]} ${problem}${where}`, `Set ${name ?? "it"} to the key alone: no blanks, line ends or quotes around it`)
 }
