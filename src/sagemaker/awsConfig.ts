@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as FluxError from "../FluxError.ts"
+import * as variables from "./variables.ts"
+import type { Section } from "./variables.ts"
 
 /** A value, and the name of the variable or of the place in the profile that it comes from. */
 export interface Found {
@@ -23,15 +25,10 @@ const service = { variable: "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", key: "sagemake
 /** The variables that hold an endpoint's address, the one that goes first in front. */
 const endpointVariables: ReadonlyArray<string> = [service.variable, "AWS_ENDPOINT_URL"]
 
-type Section = Readonly<Record<string, string | undefined>>
-
-/** The first of `names` that has a value; an empty one is none. */
+/** The first of `names` that has a value. */
 const first = (section: Section, names: ReadonlyArray<string>, place: string): Answer | undefined => {
-  for (const name of names) {
-    const value = section[name]?.trim()
-    if (value !== undefined && value !== "") return Result.succeed({ value, source: `${name}${place}` })
-  }
-  return undefined
+  const found = variables.first(section, names)
+  return found && Result.succeed({ value: found.value, source: `${found.name}${place}` })
 }
 
 const ofProfile = (): string => ` of the profile ${getProfileName({})}`

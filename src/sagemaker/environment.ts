@@ -1,5 +1,6 @@
 /** What the environment says of credentials. It is read as the SDK reads it, by the SDK. */
 import { loadConfig } from "@smithy/core/config"
+import { asSdk, type Section } from "./variables.ts"
 
 /** See the module. */
 export interface Environment {
@@ -18,8 +19,8 @@ export interface Environment {
 /** The environment as it is now. */
 export const read = (): Promise<Environment> => loadConfig<Environment>({ environmentVariableSelector: select, configFileSelector: () => undefined, default: nothing })()
 
-const select = (env: Readonly<Record<string, string | undefined>>): Environment => {
-  const given = (name: string): string | undefined => env[name] || undefined
+const select = (env: Section): Environment => {
+  const given = (name: string): string | undefined => asSdk(env, name)
   return {
     profile: given("AWS_PROFILE"),
     hasKeyId: given("AWS_ACCESS_KEY_ID") !== undefined,

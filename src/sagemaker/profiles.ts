@@ -5,9 +5,9 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { getHomeDir, getProfileName, loadConfig, loadSharedConfigFiles } from "@smithy/core/config"
-
-/** A profile's settings by name. */
-type Data = Readonly<Record<string, string | undefined>>
+import * as Result from "effect/Result"
+import * as textFile from "../internal/textFile.ts"
+import { asSdk, type Section as Data } from "./variables.ts"
 
 /** What the shared files say of the profile in use. */
 export interface Profile {
@@ -58,8 +58,8 @@ interface Paths {
 const pathsOf = (): Promise<Paths> =>
   loadConfig<Paths>({
     environmentVariableSelector: (env) => ({
-      config: env["AWS_CONFIG_FILE"] || usual("config"),
-      credentials: env["AWS_SHARED_CREDENTIALS_FILE"] || usual("credentials")
+      config: asSdk(env, "AWS_CONFIG_FILE") ?? usual("config"),
+      credentials: asSdk(env, "AWS_SHARED_CREDENTIALS_FILE") ?? usual("credentials")
     }),
     configFileSelector: () => undefined,
     default: () => ({ config: usual("config"), credentials: usual("credentials") })
@@ -70,14 +70,19 @@ const usual = (name: string): string => join(getHomeDir(), ".aws", name)
 const oddityOf = async (path: string, { right, section }: { readonly section: string; readonly right: string }): Promise<string | undefined> => {
   try {
     const bytes = await readFile(path.replace(/^~(?=\/)/, getHomeDir()))
-    if (bytes.includes(0)) return `${path} is UTF-16, which the SDK cannot read: save it as UTF-8`
-    const isMiswritten = section !== "[default]" && bytes.toString("utf8").split(/\r?\n/).some((line) => line.trim() === section)
+    const text = textFile.decode(bytes)
+    if (Result.isFailure(text)) return `${path} ${text.failure}`
+    if (isUtf16(bytes)) return `${path} is UTF-16, which the SDK cannot read: save it as UTF-8`
+    const isMiswritten = section !== "[default]" && text.success.split(/\r?\n/).some((line) => line.trim() === section)
     return isMiswritten ? `${path} has ${section}, which must be ${right}` : undefined
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined
     return code === "ENOENT" ? undefined : `${path} cannot be read (${String(code)})`
   }
 }
+
+/** Of a text: UTF-8 never begins like this. */
+const isUtf16 = ([first = 0]: Uint8Array): boolean => first >= 0xfe
 
 const problemOf = (name: string, profiles: Readonly<Record<string, Data>>, paths: Paths, oddities: ReadonlyArray<string>): string | undefined => {
   const nowhere = `is in neither ${paths.config} nor ${paths.credentials}`

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type * as FluxError from "../FluxError.ts"
 import { hostOf, portOf } from "./address.ts"
 import * as NoProxy from "./noProxy.ts"
+import * as variables from "./variables.ts"
 
 /** An HTTP proxy that opens tunnels. */
 export interface Proxy {
@@ -68,13 +69,10 @@ const parse = (text: string, source: string): Result.Result<Proxy, FluxError.Set
 
 const variable = (name: string): Config.Config<string> => Config.String(name).pipe(Config.withDefault(""))
 
-/** The first of these that is not empty, and its name. As curl, this takes the lower-case one first. */
-const firstOf = (names: ReadonlyArray<string>): Config.Config<readonly [name: string, value: string] | undefined> =>
-  Config.map(Config.all(names.map(variable)), (values) => {
-    const at = values.findIndex((value) => value.trim() !== "")
-    const [name, value] = [names[at], values[at]]
-    return name === undefined || value === undefined ? undefined : [name, value]
-  })
+/** The first of these that has a value, and its name. As curl, this takes the lower-case one first. */
+const firstOf = (names: ReadonlyArray<string>): Config.Config<variables.Named | undefined> =>
+  Config.map(Config.all(names.map(variable)), (values) =>
+    variables.first(Object.fromEntries(names.map((name, at) => [name, values[at]])), names))
 
 const environment = Config.all({
   proxy: firstOf(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
@@ -93,7 +91,8 @@ export const route = Effect.fnUntraced(function*(given: string | false | undefin
   if (Result.isFailure(found)) return Result.fail({ setting: "HTTPS_PROXY", problem: "cannot be read" })
   const { proxy, without } = found.success
   if (proxy === undefined) return direct("none")
-  const [name, text] = proxy
-  const entry = without && NoProxy.match(without[1], hostOf(target), portOf(target))
-  return entry === undefined ? through(text, name) : direct(`none: ${without?.[0]} has ${entry}, and so ${name} does not hold`)
+  const entry = without && NoProxy.match(without.value, hostOf(target), portOf(target))
+  return entry === undefined
+    ? through(proxy.value, proxy.name)
+    : direct(`none: ${without?.name} has ${entry}, and so ${proxy.name} does not hold`)
 })

@@ -143,6 +143,34 @@ const rows: ReadonlyArray<Row> = [
     todo: /^Correct AWS_PROFILE/
   },
   {
+    name: "a file that is UTF-16 without a mark",
+    config: () => Buffer.from("[profile dev]\r\nregion = us-east-1\r\n", "utf16le").toString("latin1"),
+    env: profile("dev"),
+    says: [`${nowhere}; CONFIG is UTF-16 without a byte order mark: save it as UTF-8 text`],
+    todo: /^Correct AWS_PROFILE/
+  },
+  {
+    name: "a file that is UTF-32",
+    config: () => `\xff\xfe\0\0${[..."[profile dev]\n"].map((letter) => `${letter}\0\0\0`).join("")}`,
+    env: profile("dev"),
+    says: [`${nowhere}; CONFIG is UTF-32: save it as UTF-8 text`],
+    todo: /^Correct AWS_PROFILE/
+  },
+  {
+    name: "a file that is compressed",
+    config: () => "\x1f\x8b\x08\0\0\0\0\0",
+    env: profile("dev"),
+    says: [`${nowhere}; CONFIG is compressed (gzip): save it as UTF-8 text`],
+    todo: /^Correct AWS_PROFILE/
+  },
+  {
+    name: "a profile's name of blanks alone, which the SDK looks for",
+    config: () => "[default]\nregion = us-east-1\n",
+    env: profile(" "),
+    says: [`profile " " (AWS_PROFILE): ${nowhere}: its name has blanks or a line end around it`],
+    todo: /^Correct AWS_PROFILE/
+  },
+  {
     name: "a section that lacks the word profile",
     config: () => "[dev]\naws_access_key_id = AKIDDEV\naws_secret_access_key = secret-of-dev\n",
     env: profile("dev"),
