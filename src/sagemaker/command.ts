@@ -12,13 +12,14 @@ import type {
 import { makeBuilder } from "@smithy/core/client"
 import { getEndpointPlugin } from "@smithy/core/endpoints"
 import type { MetadataBearer, StaticOperationSchema, StaticSimpleSchema, StaticStructureSchema } from "@smithy/types"
+import type { streamingPayload } from "../internal/requestSignature.ts"
 
 /** What the request says. */
 export interface InvokeInput {
   readonly EndpointName: string
   readonly Body: Readable
   readonly ContentType: "application/vnd.amazon.eventstream"
-  readonly ContentSha256: "STREAMING-AWS4-HMAC-SHA256-EVENTS"
+  readonly ContentSha256: typeof streamingPayload
   /** No leading slash (protocol 1.3). */
   readonly ModelInvocationPath: "v2/listen"
   readonly ModelQueryString: string

@@ -15,8 +15,6 @@ import type { Provider } from "./credentials.ts"
 import * as Proxy from "./proxy.ts"
 import { type Trust, trust } from "./trust.ts"
 
-export { awsUrl } from "./address.ts"
-
 /**
  * Which endpoint, and how to reach it. Of what is not given, the SDK reads region, address, certificates and credentials: from
  * the process's variables and AWS's shared files, as they are when the transport is made. The proxy is Effect's to read, from

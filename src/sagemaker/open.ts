@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
 import { makeSigner, type SigningKeys, signingKeys } from "../internal/eventStream.ts"
+import { streamingPayload } from "../internal/requestSignature.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
 import type { Connection, Connections } from "./connections.ts"
 import * as Credentials from "./credentials.ts"
@@ -213,7 +214,7 @@ export const make = (
       EndpointName: endpoint.name,
       Body: exchange.body,
       ContentType: "application/vnd.amazon.eventstream",
-      ContentSha256: "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+      ContentSha256: streamingPayload,
       ModelInvocationPath: "v2/listen",
       ModelQueryString: query,
       TargetVariant: endpoint.variant

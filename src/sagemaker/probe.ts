@@ -13,6 +13,7 @@ import * as FluxError from "../FluxError.ts"
 import { hostOf, portOf } from "./address.ts"
 import * as Connections from "./connections.ts"
 import { bareError } from "./errors.ts"
+import * as sockets from "./sockets.ts"
 import * as Tunnel from "./tunnel.ts"
 
 /** How long each step may take, seconds. */
@@ -100,10 +101,7 @@ const addressesOf = (url: URL, explain: Explain): Effect.Effect<ReadonlyArray<st
 }
 
 const bounded = <A>(explain: Explain, step: Effect.Effect<A, FluxError.FluxError>): Effect.Effect<A, FluxError.FluxError> =>
-  Effect.timeoutOrElse(step, {
-    duration: `${stepBound} seconds`,
-    orElse: () => Effect.fail(explain(new Error(`nothing came within ${stepBound} s`)))
-  })
+  sockets.within(stepBound, step, () => explain(new Error(`nothing came within ${stepBound} s`)))
 
 const ignore = (): void => undefined
 
@@ -118,19 +116,12 @@ const held = <S extends net.Socket>(make: () => S): Effect.Effect<S, never, Scop
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** Waits for an event; an error, or an end, before it is a failure. */
+/** Waits for an event of the server. */
 const happens = (
   url: URL,
   source: net.Socket | http2.ClientHttp2Session,
   event: string
-): Effect.Effect<void, FluxError.FluxError> =>
-  bounded(
-    (cause) => failed(url, cause),
-    Effect.callback<void, FluxError.FluxError>((resume) => {
-      const came = (): void => resume(Effect.void)
-      const broke = (cause: Error): void => resume(Effect.fail(failed(url, cause)))
-      const closed = (): void => broke(new Error("the server closed the connection"))
-      source.once(event, came).once("error", broke).once("close", closed)
-      return Effect.sync(() => void source.off(event, came).off("error", broke).off("close", closed))
-    })
-  )
+): Effect.Effect<void, FluxError.FluxError> => {
+  const explain: Explain = (cause) => failed(url, cause)
+  return bounded(explain, sockets.happens(source, event, { ended: "the server closed the connection", explain }))
+}

@@ -1,6 +1,8 @@
 /**
  * A tunnel through an HTTP proxy. Node's own HTTP client makes the CONNECT request: its parser takes an answer in any pieces,
  * bounds it, and gives back the bytes that came with it. The socket belongs to whoever asks for the tunnel, at any moment.
+ * No library does it: `https-proxy-agent` drops bytes that come with the answer, reads headers without a limit, and prints
+ * credentials when it is debugged.
  */
 import * as http from "node:http"
 import * as net from "node:net"
@@ -12,6 +14,7 @@ import type { Problem } from "../internal/proxyFault.ts"
 import { hostOf, portOf } from "./address.ts"
 import { bareError } from "./errors.ts"
 import { nameOf, type Proxy } from "./proxy.ts"
+import * as sockets from "./sockets.ts"
 
 /** Through which proxy to which server. */
 export interface Way {
@@ -41,10 +44,7 @@ export const unreachable = (way: Way, cause: unknown): FluxError.FluxError =>
 
 /** Bounds a step by seconds. */
 export const within = (seconds: number, way: Way, step: Effect.Effect<void, FluxError.FluxError>): Effect.Effect<void, FluxError.FluxError> =>
-  Effect.timeoutOrElse(step, {
-    duration: `${seconds} seconds`,
-    orElse: () => Effect.fail(failed(way, "mute", `no answer within ${seconds} s`))
-  })
+  sockets.within(seconds, step, () => failed(way, "mute", `no answer within ${seconds} s`))
 
 /** A socket to the proxy, which begins to connect. Its errors harm nobody. */
 export const dial = ({ proxy, trusted }: Way): net.Socket => {
@@ -61,18 +61,15 @@ export const dial = ({ proxy, trusted }: Way): net.Socket => {
 
 /** Waits until the socket of {@link dial} is connected, with TLS where the proxy speaks it. */
 export const connected = (way: Way, socket: net.Socket): Effect.Effect<void, FluxError.FluxError> =>
-  Effect.callback<void, FluxError.FluxError>((resume) => {
-    const event = socket instanceof tls.TLSSocket ? "secureConnect" : "connect"
+  Effect.suspend(() => {
+    const isSecure = socket instanceof tls.TLSSocket
     let isReached = false
     const reached = (): void => void (isReached = true)
-    const came = (): void => resume(Effect.void)
-    const broke = (cause: Error): void => {
-      const hasFailedTls = isReached && event === "secureConnect"
-      resume(Effect.fail(hasFailedTls ? failed(way, "tls", bareError(cause, []).message) : unreachable(way, cause)))
-    }
-    const closed = (): void => broke(new Error("it closed the connection"))
-    socket.once("connect", reached).once(event, came).once("error", broke).once("close", closed)
-    return Effect.sync(() => void socket.off("connect", reached).off(event, came).off("error", broke).off("close", closed))
+    socket.once("connect", reached)
+    return sockets.happens(socket, isSecure ? "secureConnect" : "connect", {
+      ended: "it closed the connection",
+      explain: (cause) => isReached && isSecure ? failed(way, "tls", bareError(cause, []).message) : unreachable(way, cause)
+    }).pipe(Effect.ensuring(Effect.sync(() => socket.off("connect", reached))))
   })
 
 /** Asks a connected proxy for the tunnel; from then on the socket speaks with the server itself. */

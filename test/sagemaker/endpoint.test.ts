@@ -3,7 +3,8 @@ import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { profiles } from "../../src/FluxTransport.ts"
-import { awsUrl, type Options, resolve } from "../../src/sagemaker/endpoint.ts"
+import { awsUrl } from "../../src/sagemaker/address.ts"
+import { type Options, resolve } from "../../src/sagemaker/endpoint.ts"
 
 const base: Options = {
   endpointName: "my-flux",
