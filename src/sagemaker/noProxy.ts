@@ -1,6 +1,7 @@
 /**
  * `NO_PROXY`: which hosts are reached without the proxy. There is no standard; this is what curl, Go and Python agree on.
- * Names are compared as they are written, and are not looked up.
+ * Names are compared as they are written, and are not looked up. No library does it: `proxy-from-env` knows no ranges of
+ * addresses, and takes a bare `host:port` of a proxy for one of https://.
  */
 import * as net from "node:net"
 
