@@ -84,7 +84,7 @@ export const make = (): Trail => {
     }
 
     add(names.environment, [environment.problemOf(env) ?? []].flat())
-    const ofProfile = profile.problem === undefined ? wordsOf("profile") : [profile.problem]
+    const ofProfile = profile.problem === undefined ? ofProcess(profile, wordsOf("profile")) : [profile.problem]
     add(`profile ${profile.shown}${env.profile === undefined ? "" : " (AWS_PROFILE)"}`, ofProfile)
     if (env.tokenFile !== undefined || env.roleArn !== undefined) {
       const lack = env.tokenFile === undefined ? "AWS_WEB_IDENTITY_TOKEN_FILE" : env.roleArn === undefined ? "AWS_ROLE_ARN" : undefined
@@ -132,6 +132,12 @@ const names: Readonly<Record<Exclude<Link, "profile">, string>> = {
   container: "the container's role (AWS_CONTAINER_CREDENTIALS_*_URI)",
   instance: "the instance's role"
 }
+
+/** The SDK does not name the credential_process where its output trips the SDK itself, as `null` does. */
+const ofProcess = ({ data }: profiles.Profile, said: ReadonlyArray<string>): ReadonlyArray<string> =>
+  data?.["credential_process"] === undefined || said.length === 0 || said.some((text) => text.includes("credential_process"))
+    ? said
+    : [`its credential_process gave no credentials: ${said.join(", ")}`]
 
 const processTodo = (profile: string): string => `Run the credential_process of profile ${profile} by itself, and mend what it says`
 
