@@ -85,7 +85,9 @@ const environment = Config.all({
  */
 export const route = Effect.fnUntraced(function*(given: string | false | undefined, target: URL): Effect.fn.Return<Answer> {
   if (given === false) return direct("none, by the option proxy")
-  if (given !== undefined) return through(given, "proxy")
+  if (typeof given === "string") return through(given, "proxy")
+  // not every caller has a type checker
+  if ((given ?? undefined) !== undefined) return Result.fail({ setting: "proxy", problem: "must be a URL, or false for none" })
   if (target.protocol === "http:") return direct("none: http:// is reached directly")
   const found = yield* Effect.result(environment)
   if (Result.isFailure(found)) return Result.fail({ setting: "HTTPS_PROXY", problem: "cannot be read" })

@@ -162,4 +162,14 @@ describe("the proxy", () => {
       const refused = yield* routeOf({}, text)
       assert.strictEqual(Result.isFailure(refused) ? refused.failure.setting : undefined, "proxy")
     }))
+
+  it.effect("refuses what is no URL from callers without types, and takes null for nothing given", () =>
+    Effect.gen(function*() {
+      for (const given of JSON.parse(`[true, 8080, { "host": "proxy" }]`)) {
+        const refused = yield* routeOf({}, given)
+        assert.deepStrictEqual(refused, Result.fail({ setting: "proxy", problem: "must be a URL, or false for none" }))
+      }
+      const { proxy } = yield* Effect.fromResult(yield* routeOf({ HTTPS_PROXY: "proxy:1" }, JSON.parse("null")))
+      assert.strictEqual(proxy?.source, "HTTPS_PROXY")
+    }))
 })
