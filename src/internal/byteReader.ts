@@ -6,12 +6,13 @@ import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { concat, copy } from "./bytes.ts"
 
 /** One stream, read from the front. The Scope it was made in holds the stream open. */
 export interface ByteReader<E> {
   /** What has arrived and is not taken yet; waits for something, and is empty only at the end of the input. */
   readonly peek: Effect.Effect<Uint8Array, E>
-  /** As {@link peek}, with at least `count` bytes; fewer only at the end of the input. They are copied: for headers. */
+  /** As {@link peek}, with at least `count` bytes; fewer only at the end of the input. They are copied before more is asked for: for headers. */
   readonly ahead: (count: number) => Effect.Effect<Uint8Array, E>
   /** The next `count` bytes; fewer only at the end of the input. */
   readonly take: (count: number) => Effect.Effect<Uint8Array, E>
@@ -41,7 +42,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   let batch: ReadonlyArray<Uint8Array> = []
   let at = 0
   let ended = false
-  let current: Uint8Array = new Uint8Array(0)
+  let current = none
   let taken = 0
 
   const arrived = (): Uint8Array => {
@@ -103,8 +104,12 @@ export const make = Effect.fnUntraced(function*<E, R>(
       ahead: Effect.fnUntraced(function*(count) {
         yield* peek
         while (current.length < count) {
-          if (at < batch.length) current = concat(current, batch[at++] ?? current.subarray(0, 0))
-          else if (ended || !(yield* more)) break
+          if (at < batch.length) current = concat(current, batch[at++] ?? none)
+          else if (ended) break
+          else {
+            current = copy(current)
+            if (!(yield* more)) break
+          }
         }
         return current
       }),
@@ -137,9 +142,4 @@ export const make = Effect.fnUntraced(function*<E, R>(
   return reader(more)
 })
 
-const concat = (a: Uint8Array, b: Uint8Array): Uint8Array => {
-  const joined = new Uint8Array(a.length + b.length)
-  joined.set(a)
-  joined.set(b, a.length)
-  return joined
-}
+const none: Uint8Array = new Uint8Array(0)

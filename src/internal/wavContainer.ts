@@ -2,6 +2,7 @@
  * How wide samples are stored where a header says two things: 24 bits, say, and a block align of 4 bytes. Players
  * disagree; the audio shows it, as soon as it is more than zeros.
  */
+import { concat, copy } from "./bytes.ts"
 import type { WavFormat } from "./wavFormat.ts"
 
 /** Passes audio through, and holds it back while its width is not known. */
@@ -48,27 +49,27 @@ export const make = (wav: WavFormat, note: (text: string) => void): Container =>
   let rest: Uint8Array = empty
   const give = (audio: Uint8Array): Uint8Array => {
     if (!isLow) return audio
-    const joined = join(rest, audio)
+    const joined = concat(rest, audio)
     const whole = joined.length - (joined.length % widerBytes)
-    rest = joined.slice(whole)
+    rest = copy(joined.subarray(whole))
     return shiftUp(joined.subarray(0, whole))
   }
   return {
     push: (chunk) => {
       if (isDecided) return give(chunk)
-      held = join(held, chunk)
+      held = concat(held, chunk)
       const loud = held.findIndex((byte) => byte !== 0)
       // whole samples of either width: zeros are silence in both
       const silence = (loud < 0 ? held.length : loud) - ((loud < 0 ? held.length : loud) % unit)
       const zeros = held.subarray(0, silence)
       const audio = held.subarray(silence)
       if (audio.length < enough * widerBytes * channels) {
-        held = audio.slice()
+        held = copy(audio)
         return zeros
       }
       held = empty
       decide(audio)
-      return give(join(zeros, audio))
+      return give(concat(zeros, audio))
     },
     flush: () => {
       const audio = held
@@ -96,11 +97,3 @@ const positionIn = (audio: Uint8Array, sampleBytes: number, widerBytes: number):
 }
 
 const empty = new Uint8Array(0)
-
-const join = (a: Uint8Array, b: Uint8Array): Uint8Array => {
-  if (a.length === 0) return b
-  const joined = new Uint8Array(a.length + b.length)
-  joined.set(a)
-  joined.set(b, a.length)
-  return joined
-}

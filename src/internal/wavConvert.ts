@@ -3,6 +3,7 @@
  * an hour of audio takes no more memory than a second of it. `wavefile` decodes and resamples; this cuts its work.
  */
 import type { WaveFile } from "wavefile"
+import { concat, copy } from "./bytes.ts"
 import * as wavContainer from "./wavContainer.ts"
 import type { WavFormat } from "./wavFormat.ts"
 import * as wavLooks from "./wavLooks.ts"
@@ -67,14 +68,12 @@ const makeDecoder = (wavefile: typeof WaveFile, wav: WavFormat, note: (text: str
   const toSamples = wav.codec === "ima-adpcm" ? decodeAdpcm : decode
   const container = wavContainer.make(wav, note)
   const look = wavLooks.make(wav, note)
-  let carried = new Uint8Array(0)
+  let carried: Uint8Array = new Uint8Array(0)
   const decodeWhole = (chunk: Uint8Array): Float64Array => {
-    const bytes = new Uint8Array(carried.length + chunk.length)
-    bytes.set(carried)
-    bytes.set(chunk, carried.length)
+    const bytes = concat(carried, chunk)
     const stored = container.format()
     const whole = bytes.length - (bytes.length % stored.frameBytes)
-    carried = bytes.slice(whole)
+    carried = copy(bytes.subarray(whole))
     if (whole === 0) return new Float64Array(0)
     look(bytes.subarray(0, whole))
     return toSamples(wavefile, stored, bytes.subarray(0, whole))
