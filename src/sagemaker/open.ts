@@ -9,11 +9,11 @@ import type { HttpHandler } from "@smithy/core/protocols"
 import type { Logger } from "@smithy/types"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
 import { makeSigner, type SigningKeys, signingKeys } from "../internal/eventStream.ts"
+import * as percent from "../internal/percent.ts"
 import { streamingPayload } from "../internal/requestSignature.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
 import type { Connection, Connections } from "./connections.ts"
@@ -142,8 +142,6 @@ const makeExchange = (connection: Connection): Exchange => {
   }
 }
 
-const decoded = Option.liftThrowable(decodeURIComponent)
-
 const seedOf = (authorization: string | undefined): string | undefined =>
   /Signature=([0-9a-f]{64})$/.exec(authorization ?? "")?.[1]
 
@@ -225,7 +223,7 @@ export const make = (
       ...Credentials.secretsOf(identity),
       seedOf(exchange.authorization()) ?? "",
       query,
-      Option.getOrElse(decoded(query), () => query)
+      percent.decode(query) ?? query
     ]
     const failed = (cause: unknown): FluxError.FluxError => {
       if (cause instanceof RefusalError) {

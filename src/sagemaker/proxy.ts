@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as FluxError from "../FluxError.ts"
+import * as percent from "../internal/percent.ts"
 import { hostOf, portOf } from "./address.ts"
 import * as NoProxy from "./noProxy.ts"
 import * as variables from "./variables.ts"
@@ -35,10 +36,7 @@ const through = (text: string, source: string): Answer =>
   Result.map(parse(text, source), (proxy) => ({ proxy, why: `${proxy.url.protocol}//${nameOf(proxy)} (${source})` }))
 
 /** Some write a percent sign as it is. */
-const decoded = (text: string): string => {
-  const result = Result.try(() => decodeURIComponent(text))
-  return Result.isSuccess(result) ? result.success : text
-}
+const decoded = (text: string): string => percent.decode(text) ?? text
 
 /** A proxy by its URL; `host:port` alone is one of http://. No problem repeats the text, which may hold a password. */
 const parse = (text: string, source: string): Result.Result<Proxy, FluxError.SettingsIssue> => {
