@@ -6,6 +6,7 @@ import { dual } from "effect/Function"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as monotonic from "./internal/monotonic.ts"
 
 /** `linear16` is signed 16-bit little-endian PCM; `mulaw` and `alaw` are G.711, one byte a sample. */
 export const Encoding = Schema.Literals(["linear16", "mulaw", "alaw"])
@@ -161,11 +162,11 @@ export const paced: {
         const clock = yield* Clock.Clock
         const speed = options.speed ?? 1
         const catchUp = Math.max(speed, 2)
-        let due = clock.currentTimeMillisUnsafe()
+        let due = monotonic.millis(clock)
         let earliest = due
         return Stream.mapEffect(audio, (chunk) =>
           Effect.suspend(() => {
-            const now = clock.currentTimeMillisUnsafe()
+            const now = monotonic.millis(clock)
             const at = Math.max(now, due, earliest)
             const length = millisOf(options, chunk.length)
             due += length / speed

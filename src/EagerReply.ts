@@ -33,7 +33,7 @@ export interface Options<D, DE, DR, A, SE, SR> {
   readonly speak: (draft: D, turn: EndOfTurn) => Effect.Effect<A, SE, SR>
 }
 
-/** Of all that happens to replies; times in milliseconds since 1970. */
+/** Of all that happens to replies; times in milliseconds since 1970, which no step of the wall clock moves while replies last. */
 interface Common {
   /** The conversation's id. */
   readonly id: string

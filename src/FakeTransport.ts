@@ -29,6 +29,7 @@ import {
   profiles
 } from "./FluxTransport.ts"
 import { errorNames } from "./internal/http2Errors.ts"
+import * as monotonic from "./internal/monotonic.ts"
 import { fromException, fromRefusal } from "./sagemaker/errors.ts"
 import * as Endpoint from "./simulator/Endpoint.ts"
 import type { SessionRecord } from "./simulator/Ledger.ts"
@@ -58,7 +59,7 @@ export interface Peer {
   readonly released?: Effect.Effect<void> | undefined
 }
 
-/** Something that reached the fake: `at` in ms on the Clock, `session` from 0, `detail` the query, the text, or the bytes of audio. */
+/** Something that reached the fake: `at` in ms since 1970 that no step of the wall clock moves, `session` from 0, `detail` the query, the text, or the bytes of audio. */
 export interface Entry {
   readonly at: number
   readonly session: number
@@ -120,12 +121,13 @@ const layerOf = (
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const other = yield* make
+      const now = monotonic.dated(clock)
       const entries: Array<Entry> = []
       let sessions = 0
       const open = Effect.fnUntraced(function*(query: string) {
         const session = sessions++
         const record = (what: Entry["what"], detail: string): void =>
-          void entries.push({ at: clock.currentTimeMillisUnsafe(), session, what, detail })
+          void entries.push({ at: now(), session, what, detail })
         record("open", query)
         yield* Effect.addFinalizer((exit) => Effect.sync(() => record("disconnect", exit._tag)))
         const connection = yield* other.open(query, session)
@@ -277,7 +279,7 @@ const connect = Effect.fnUntraced(function*(
     },
     wire,
     {
-      now: () => clock.currentTimeMillisUnsafe(),
+      now: monotonic.dated(clock),
       // a client that goes on without waiting goes first
       after: (millis, run) => void fork(Effect.andThen(millis > 0 ? Effect.sleep(millis) : Effect.yieldNow, Effect.sync(run))),
       // takes no time of the Clock: in a test nobody may be there to let it pass

@@ -5,7 +5,8 @@ import { type FluxEvent, isTurnEvent } from "../FluxEvent.ts"
 export interface Summary {
   /** Notes that audio up to here, in seconds of the call, was handed over then, in ms. */
   readonly hear: (seconds: number, atMillis: number) => void
-  readonly tell: (event: FluxEvent) => void
+  /** Notes an event that came then; both times are monotonic. */
+  readonly tell: (event: FluxEvent, atMillis: number) => void
   /** Some lines; none of a call that Flux never heard of. */
   readonly lines: () => ReadonlyArray<string>
 }
@@ -26,9 +27,9 @@ export const make = (): Summary => {
   let marks: Array<{ readonly seconds: number; readonly at: number }> = []
 
   /** How long after audio up to `seconds` was handed over something came, in ms. */
-  const since = (seconds: number, receivedAt: number): ReadonlyArray<number> => {
+  const since = (seconds: number, heardAt: number): ReadonlyArray<number> => {
     const mark = marks.find((mark) => mark.seconds >= seconds)
-    return mark === undefined ? [] : [Math.max(0, receivedAt - mark.at)]
+    return mark === undefined ? [] : [Math.max(0, heardAt - mark.at)]
   }
 
   return {
@@ -37,19 +38,19 @@ export const make = (): Summary => {
       marks.push({ seconds, at })
       if (marks.length > maxMarks) marks = marks.slice(maxMarks / 2)
     },
-    tell: (event) => {
+    tell: (event, at) => {
       if (event.type === "Connected") sessions++
       if (event.type === "Disconnected") injected += event.usage.injectedSeconds
       if (!isTurnEvent(event)) return
       const [first] = event.words
       if (first !== undefined && begun !== event.turn) {
         begun = event.turn
-        firstWords.push(...since(first.end ?? event.audioEnd, event.receivedAt))
+        firstWords.push(...since(first.end ?? event.audioEnd, at))
       }
       if (event.type !== "EndOfTurn") return
       injected += event.usage.injectedSeconds
       if (event.transcript !== "") turns++
-      if (event.ending === "confirmed") ends.push(...since(event.audioEnd, event.receivedAt))
+      if (event.ending === "confirmed") ends.push(...since(event.audioEnd, at))
       marks = marks.filter(({ seconds }) => seconds > event.audioEnd)
     },
     lines: () => {

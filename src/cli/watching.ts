@@ -9,6 +9,7 @@ import type * as Terminal from "effect/Terminal"
 import * as Audio from "../Audio.ts"
 import type { FluxEvent } from "../FluxEvent.ts"
 import type { Settings } from "../FluxSettings.ts"
+import * as monotonic from "../internal/monotonic.ts"
 import * as liveLine from "./liveLine.ts"
 import { say } from "./print.ts"
 import * as Summary from "./Summary.ts"
@@ -54,19 +55,19 @@ export const make = ({ Screen, atStderr, canColor }: Watchers, settings: Setting
 
   return {
     event: (event) =>
-      Effect.sync(() => {
+      Effect.map(Clock.Clock, (clock) => {
         line.tell(event)
-        summary.tell(event)
+        summary.tell(event, monotonic.millis(clock))
       }),
     audio: (format) => (audio) =>
       isWatched ? Stream.suspend(() => {
         let bytes = 0
         return Stream.tap(audio, (chunk) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
+          Effect.map(Clock.Clock, (clock) => {
             bytes += chunk.length
             const seconds = Audio.secondsOf(format, bytes)
             line.hear(seconds)
-            summary.hear(seconds, now)
+            summary.hear(seconds, monotonic.millis(clock))
           }))
       }) : audio,
     around: <A, E, R>(call: Effect.Effect<A, E, R>) => {

@@ -23,6 +23,7 @@ import * as audioBytes from "./audioBytes.ts"
 import { firstOf } from "./bounded.ts"
 import * as budgets from "./budget.ts"
 import type { Events } from "./events.ts"
+import * as monotonic from "./monotonic.ts"
 import * as openers from "./opener.ts"
 import * as relays from "./relay.ts"
 import * as replayBuffers from "./replayBuffer.ts"
@@ -64,7 +65,7 @@ export const make = (options: {
 }): OpenedConversation => {
   const { clock, context, events, survival, transport } = options
   const format = FluxSettings.format(options.settings)
-  const now = (): number => clock.currentTimeMillisUnsafe()
+  const now = (): number => monotonic.millis(clock)
 
   const connected = Deferred.makeUnsafe<ConnectedTo, FluxError.FluxError>()
   const outcome = Deferred.makeUnsafe<void, FluxError.FluxError>()

@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function*(options: {
   }
 
   const add = (signal: signals.Signal, source: signals.Source): void => {
-    for (const event of toEvents(signal, source)) {
+    for (const event of toEvents(signal, source, clock.currentTimeMillisUnsafe())) {
       observe(event, source)
       inbox.push(event)
     }

@@ -38,14 +38,14 @@ export const make = (options: {
   const { context, emit, failure, now, progress, timeline } = options
 
   const onTurnInfo = (info: FluxMessage.TurnInfo, text: string): Heard => {
-    const at = now()
+    const heardAt = now()
     const message = place(timeline, info)
     progress.take(info, message)
     const sentAt = info.event === "EndOfTurn" ? timeline.sentAt(info.audio_window_end) : undefined
-    const latency = sentAt === undefined ? undefined : (at - sentAt) / 1000
+    const latency = sentAt === undefined ? undefined : (heardAt - sentAt) / 1000
     if (latency !== undefined) telemetry.turnLatency.updateUnsafe(latency, context)
     options.onTurn(latency)
-    const told = emit({ type: "Message", at, message, text })
+    const told = emit({ type: "Message", message, text })
     timeline.forget(info.audio_window_start, info.audio_window_end)
     // who waits for these begins right here
     options.onTurnTold(message)
@@ -69,17 +69,17 @@ export const make = (options: {
           const detail = `${message.messageType} could not be read: ${message.problem}`
           return Effect.fail(failure(new FluxError.MalformedFrame({ detail })))
         }
-        return emit({ type: "Message", at: now(), message, text })
+        return emit({ type: "Message", message, text })
       case "ConfigureSuccess":
       case "ConfigureFailure":
         return Effect.sync(() => options.onConfigured(message))
       case "Warning": {
-        const told = emit({ type: "Message", at: now(), message, text })
+        const told = emit({ type: "Message", message, text })
         if (message.code === noActiveTurn) options.onNoTurn()
         return told
       }
       case "Unrecognized":
-        return emit({ type: "Message", at: now(), message, text })
+        return emit({ type: "Message", message, text })
     }
   }
 }

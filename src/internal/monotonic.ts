@@ -6,3 +6,11 @@ import type * as Clock from "effect/Clock"
 
 /** Ms of the Clock's monotonic time, with fractions, since a moment that means nothing: only differences do. */
 export const millis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** Ms since 1970, for times that are told and subtracted: the wall clock as it stood when this was made, and what has gone by. */
+export const dated = (clock: Clock.Clock): () => number => {
+  const wall = clock.currentTimeMillisUnsafe()
+  const start = millis(clock)
+  // whole ms, as of the wall clock
+  return () => wall + Math.round(millis(clock) - start)
+}

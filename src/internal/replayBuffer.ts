@@ -9,13 +9,14 @@ import * as Semaphore from "effect/Semaphore"
 import * as Audio from "../Audio.ts"
 import type { FluxError } from "../FluxError.ts"
 import * as frameMemory from "./frameMemory.ts"
+import * as monotonic from "./monotonic.ts"
 
 /** A frame of audio, with the place in the conversation of its first sample. */
 export interface AudioFrame {
   readonly dataType: "BINARY"
   readonly bytes: Uint8Array
   readonly position: number
-  /** When it was complete, ms on the Clock. */
+  /** When it was complete, monotonic ms. */
   readonly at: number
 }
 
@@ -74,9 +75,9 @@ export interface ReplayBuffer {
   readonly flush: () => void
   /** Bytes that make no frame yet, in whole samples. */
   readonly partial: () => number
-  /** When the first of them came, ms on the Clock. */
+  /** When the first of them came, monotonic ms. */
   readonly partialSince: () => number
-  /** Ms on the Clock. */
+  /** Monotonic ms. */
   readonly now: () => number
   /** The place behind the last frame. */
   readonly end: () => number
@@ -99,7 +100,7 @@ export interface ReplayBuffer {
   readonly takeDropped: () => ReadonlyArray<Range>
   /** Samples offered so far, muted and dropped ones included. */
   readonly position: () => number
-  /** When audio was last offered, ms on the Clock; the making of the buffer at first. Muted audio does not count. */
+  /** When audio was last offered, monotonic ms; the making of the buffer at first. Muted audio does not count. */
   readonly offeredAt: () => number
   /** Length of the last chunk as it was offered, in ms; 0 at first. */
   readonly lastChunkMillis: () => number
@@ -168,7 +169,7 @@ export const make = (options: {
   let sendersWaiting = 0
   let finishing = false
   let failure: FluxError | undefined
-  let offeredAt = clock.currentTimeMillisUnsafe()
+  let offeredAt = monotonic.millis(clock)
   let lastChunkMillis = 0
   let partialSince = 0
   let wakeSender: (() => void) | undefined
@@ -232,7 +233,7 @@ export const make = (options: {
   /** The byte of the conversation with which the next frame of the framer begins. */
   let frameFrom = 0
   const enqueue = (bytes: Uint8Array): void => {
-    frames.push({ dataType: "BINARY", bytes, position: frameFrom / sampleBytes, at: clock.currentTimeMillisUnsafe() })
+    frames.push({ dataType: "BINARY", bytes, position: frameFrom / sampleBytes, at: monotonic.millis(clock) })
     waiting += bytes.length
     for (const reader of readers) reader.bytes += bytes.length
     frameFrom += bytes.length
@@ -317,7 +318,7 @@ export const make = (options: {
 
   const offered = (length: number): void => {
     if (muted) return
-    offeredAt = clock.currentTimeMillisUnsafe()
+    offeredAt = monotonic.millis(clock)
     lastChunkMillis = Audio.millisOf(format, length)
   }
   /** Lets go of what is less than a frame. */
@@ -333,7 +334,7 @@ export const make = (options: {
     frameFrom = offset - framer.pending() + orphan
     offset += pcm.length
     framer.push(orphan === 0 ? pcm : pcm.subarray(orphan), enqueue)
-    if (frames.length > before || partialBefore === 0) partialSince = clock.currentTimeMillisUnsafe()
+    if (frames.length > before || partialBefore === 0) partialSince = monotonic.millis(clock)
     changed()
   }
   /** Audio that is not sent, and moves time on all the same: what follows does not follow on what is here. */
@@ -465,7 +466,7 @@ export const make = (options: {
     flush,
     partial,
     partialSince: () => partialSince,
-    now: () => clock.currentTimeMillisUnsafe(),
+    now: () => monotonic.millis(clock),
     end: endPlace,
     placeOf: (sample) => {
       let place = endPlace()

@@ -15,6 +15,7 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Discarded, Options, ReplyEvent, Turn } from "../EagerReply.ts"
 import { type EndOfTurn, type FluxEvent, isTurnEvent, type TurnEvent } from "../FluxEvent.ts"
+import * as monotonic from "./monotonic.ts"
 import * as telemetry from "./telemetry.ts"
 
 /** See the module. */
@@ -51,7 +52,7 @@ export const make = Effect.fnUntraced(function*<D, DE, DR, A, SE, SR>(
 ): Effect.fn.Return<Replies<Exclude<DR | SR, Scope.Scope>>, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
-  const now = (): number => clock.currentTimeMillisUnsafe()
+  const now = monotonic.dated(clock)
   /** Of the turn that is open. */
   let early: Reply | undefined
   /** Of turns that have ended, in their order; only the first one speaks. */

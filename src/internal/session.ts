@@ -23,6 +23,7 @@ import { eventLimit, type Events, type Sink } from "./events.ts"
 import * as hearing from "./hearing.ts"
 import * as keepAlive from "./keepAlive.ts"
 import * as meters from "./meter.ts"
+import * as monotonic from "./monotonic.ts"
 import * as outboxes from "./outbox.ts"
 import * as progresses from "./progress.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
@@ -81,7 +82,7 @@ export const make = (options: {
   const accepted = Deferred.makeUnsafe<FluxConnection>()
   const connected = Deferred.makeUnsafe<void>()
   const ended = Deferred.makeUnsafe<void, FluxError.FluxError>()
-  const now = (): number => clock.currentTimeMillisUnsafe()
+  const now = (): number => monotonic.millis(clock)
 
   let status: SessionStatus = "opening"
   let connection: FluxConnection | undefined
@@ -166,7 +167,7 @@ export const make = (options: {
       handedOver.set(frame, told)
       outbox.injectFirst(frame)
     },
-    tell: (news) => void sink.push({ ...news, at: now() })
+    tell: (news) => void sink.push(news)
   })
   const millis = (setting: settingsChanges.DurationSetting): number => Duration.toMillis(changes.settings()[setting])
   const eotTimeoutMs = (): number => changes.settings().eotTimeoutMs ?? FluxSettings.fluxEotTimeoutMs
@@ -183,7 +184,7 @@ export const make = (options: {
     telemetry.connect.connected.updateUnsafe((now() - stageBegan) / 1000, context)
     stageBegan = now()
     watchdog.turnOpen(progress.turnOpen())
-    const told = emit({ type: "Connected", at: stageBegan, requestId, variant })
+    const told = emit({ type: "Connected", requestId, variant })
     changes.start()
     catchUp.begin()
     // last, as the conversation, the writer and the watchers go on right here
@@ -284,7 +285,7 @@ export const make = (options: {
   const tellDropped = (tell: (signal: signals.Signal) => void): void => {
     if (!tells) return
     for (const { from, to } of audio.takeDropped()) {
-      tell({ type: "AudioDropped", at: now(), from: from / format.sampleRate, to: to / format.sampleRate })
+      tell({ type: "AudioDropped", from: from / format.sampleRate, to: to / format.sampleRate })
     }
   }
   const writeAudio = (to: FluxConnection): Effect.Effect<void, FluxError.FluxError> => {
@@ -346,7 +347,7 @@ export const make = (options: {
   const capped = (): void => {
     progress.abandon()
     watchdog.turnOpen(false)
-    sink.pushLast({ type: "TurnCapped", at: now() })
+    sink.pushLast({ type: "TurnCapped" })
     if (tells) options.onCapped()
   }
   const watchdog = watchdogs.make({
@@ -473,14 +474,13 @@ export const make = (options: {
         const seconds = Duration.toSeconds(drainTimeout)
         sink.pushLast({
           type: "Notice",
-          at: now(),
           code: "DRAIN_TIMEOUT",
           description: `The server did not end the session within ${seconds} s of CloseStream; what it had said is kept`
         })
       }
       tellDropped(sink.pushLast)
       // whether what failed is lost, the conversation knows
-      if (Exit.isSuccess(exit) || scopeClosed) sink.pushLast({ type: "ReaderStopped", at: now(), ending: "closed" })
+      if (Exit.isSuccess(exit) || scopeClosed) sink.pushLast({ type: "ReaderStopped", ending: "closed" })
       if (to !== undefined && wasReady && scopeClosed && !closeSent) {
         yield* attempt(to.send(closeStream), disconnectTimeout)
       }
@@ -488,7 +488,7 @@ export const make = (options: {
       const freed = yield* attempt(Scope.close(scope, exit), disconnectTimeout)
       if (!freed) yield* withRequest(Effect.logWarning("The connection was not freed in time"), to?.requestId)
       if (to !== undefined && wasReady) {
-        sink.pushLast({ type: "Disconnected", at: now(), requestId: to.requestId })
+        sink.pushLast({ type: "Disconnected", requestId: to.requestId })
         telemetry.sessionsOpen.modifyUnsafe(-1, context)
         yield* withRequest(Effect.logDebug("Disconnected from Flux"), to.requestId)
       }
@@ -560,7 +560,7 @@ export const make = (options: {
       begin = from
       tells = true
       if (until !== undefined) {
-        sink.pushLast({ type: "Carried", at: now(), from: from / format.sampleRate, until })
+        sink.pushLast({ type: "Carried", from: from / format.sampleRate, until })
         if (events.openTurn() !== undefined) progress.carry(until)
       }
       if (status === "ready") watchdog.turnOpen(progress.turnOpen())
@@ -577,7 +577,7 @@ export const make = (options: {
       changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
     },
     isRetired: () => retired,
-    tell: (signal) => source.pushLast({ ...signal, at: now() }),
+    tell: source.pushLast,
     obstacles: (settings) => changes.obstacles(settings),
     change: (next) =>
       Effect.suspend(() => {

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as FluxError from "../FluxError.ts"
+import * as monotonic from "./monotonic.ts"
 
 /** What a conversation is asked for that is to end. */
 export interface Call {
@@ -45,7 +46,7 @@ export interface Calls {
 
 interface Ending {
   readonly calls: ReadonlyArray<Call>
-  /** ms on the Clock. */
+  /** Monotonic ms. */
   readonly deadline: number
 }
 
@@ -76,7 +77,7 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
 
   const begin = Effect.gen(function*() {
     closed = true
-    const deadline = clock.currentTimeMillisUnsafe() + Duration.toMillis(timeout)
+    const deadline = monotonic.millis(clock) + Duration.toMillis(timeout)
     const calls: Array<Call> = []
     for (const call of open) {
       // how one ended that was over, whoever has it knows
@@ -108,7 +109,7 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
       calls,
       (call) => Effect.map(Effect.exit(call.finish), (exit) => void exits.set(call, exit)),
       { concurrency: "unbounded", discard: true }
-    ).pipe(Effect.timeoutOption(Math.max(0, deadline - clock.currentTimeMillisUnsafe())))
+    ).pipe(Effect.timeoutOption(Math.max(0, deadline - monotonic.millis(clock))))
     yield* Deferred.succeed(report, reportOn(calls, exits))
     return yield* Deferred.await(report)
   })

@@ -5,38 +5,36 @@ import { defaults } from "./settings.ts"
 import type { Usage } from "./timeline.ts"
 import * as turns from "./turns.ts"
 
-/** What Flux says, and what the session itself decides; `at` is the time of receipt, ms since 1970. */
+/** What Flux says, and what the session itself decides. */
 export type Signal =
-  | { readonly type: "Connected"; readonly at: number; readonly requestId: string; readonly variant: string | undefined }
+  | { readonly type: "Connected"; readonly requestId: string; readonly variant: string | undefined }
   | {
     readonly type: "Message"
-    readonly at: number
     /** Times of a TurnInfo are of the conversation. */
     readonly message: TurnInfo | Warning | Unrecognized | Unreadable
     /** The message as it came. */
     readonly text: string
   }
-  | { readonly type: "SettingsApplied"; readonly at: number; readonly settings: ReadonlyArray<string> }
+  | { readonly type: "SettingsApplied"; readonly settings: ReadonlyArray<string> }
   | {
     readonly type: "SettingsRejected"
-    readonly at: number
     readonly settings: ReadonlyArray<string>
     readonly code?: string | undefined
     readonly description?: string | undefined
   }
   /** Audio of the conversation was not sent, from and to in seconds. */
-  | { readonly type: "AudioDropped"; readonly at: number; readonly from: number; readonly to: number }
+  | { readonly type: "AudioDropped"; readonly from: number; readonly to: number }
   /** The watchdog's silence reached its cap: the open turn ends here. */
-  | { readonly type: "TurnCapped"; readonly at: number }
-  | { readonly type: "Notice"; readonly at: number; readonly code: string; readonly description: string }
+  | { readonly type: "TurnCapped" }
+  | { readonly type: "Notice"; readonly code: string; readonly description: string }
   /** The reader has stopped: nothing more comes for an open turn. */
-  | { readonly type: "ReaderStopped"; readonly at: number; readonly ending: "closed" | "lost" }
-  | { readonly type: "Disconnected"; readonly at: number; readonly requestId: string }
+  | { readonly type: "ReaderStopped"; readonly ending: "closed" | "lost" }
+  | { readonly type: "Disconnected"; readonly requestId: string }
   /** Another session is needed; `attempt` from 1. */
-  | { readonly type: "Reconnecting"; readonly at: number; readonly attempt: number; readonly reason: string; readonly detail: string }
+  | { readonly type: "Reconnecting"; readonly attempt: number; readonly reason: string; readonly detail: string }
   /** From now on this session tells; what it says up to there was told before. */
-  | ({ readonly type: "Carried"; readonly at: number } & turns.Carried)
-  | { readonly type: "Resumed"; readonly at: number; readonly behindSeconds: number }
+  | ({ readonly type: "Carried" } & turns.Carried)
+  | { readonly type: "Resumed"; readonly behindSeconds: number }
 
 /** The session that signals come from, as it is now. */
 export interface Source extends Pick<turns.TurnOptions, "settings"> {
@@ -48,12 +46,12 @@ export interface Source extends Pick<turns.TurnOptions, "settings"> {
   readonly usage: (told: boolean) => Usage
 }
 
-/** Turns signals into events; keeps the state of the turns between calls. */
+/** Turns signals into events; keeps the state of the turns between calls. `receivedAt` is wall time, ms since 1970. */
 export const toEvents = (options: {
   readonly id: string
   /** Put Flux's own message into turn events. */
   readonly raw: boolean
-}): (signal: Signal, source: Source) => ReadonlyArray<FluxEvent.FluxEvent> => {
+}): (signal: Signal, source: Source, receivedAt: number) => ReadonlyArray<FluxEvent.FluxEvent> => {
   /** Where the signal in hand comes from. */
   let source: Source | undefined
   const reducer = turns.make({ id: options.id, settings: () => source?.settings() ?? defaults })
@@ -71,9 +69,9 @@ export const toEvents = (options: {
   const billed = (events: ReadonlyArray<turns.TurnEvent>, from: Source): ReadonlyArray<FluxEvent.FluxEvent> =>
     events.map((event) => (event.type === "EndOfTurn" ? { ...event, usage: usage(from, true) } : event))
 
-  return (signal, from) => {
+  return (signal, from, receivedAt) => {
     source = from
-    const common = { id: options.id, receivedAt: signal.at }
+    const common = { id: options.id, receivedAt }
     switch (signal.type) {
       case "Connected":
         return [{
@@ -86,9 +84,9 @@ export const toEvents = (options: {
       case "Disconnected":
         return [{ type: "Disconnected", ...common, session: from.session, requestId: signal.requestId, usage: usage(from, false) }]
       case "TurnCapped":
-        return billed(reducer.close("closed", signal.at), from)
+        return billed(reducer.close("closed", receivedAt), from)
       case "ReaderStopped":
-        return billed(reducer.close(signal.ending, signal.at), from)
+        return billed(reducer.close(signal.ending, receivedAt), from)
       case "SettingsApplied":
         return [{ type: "SettingsApplied", ...common, settings: signal.settings }]
       case "SettingsRejected":
@@ -114,7 +112,7 @@ export const toEvents = (options: {
         const { message } = signal
         switch (message.type) {
           case "TurnInfo":
-            return billed(reducer.take(message, signal.at, options.raw ? JSON.parse(signal.text) : undefined), from)
+            return billed(reducer.take(message, receivedAt, options.raw ? JSON.parse(signal.text) : undefined), from)
           case "Warning":
             return [{ type: "Warning", ...common, code: message.code, description: message.description }]
           case "Unreadable":

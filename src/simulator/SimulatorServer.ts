@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function*(
       },
       endpointNames: endpointNames && new Set(endpointNames)
     },
-    now: () => clock.currentTimeMillisUnsafe(),
+    clock,
     after: (millis, run) => {
       const fiber = fork(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
       return () => fiber.interruptUnsafe()

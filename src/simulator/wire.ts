@@ -61,7 +61,7 @@ export interface Wire {
 
 /** What one session needs of the world. */
 export interface Surroundings {
-  /** The Clock, in ms. */
+  /** Ms since 1970, which no step of the wall clock moves within the session. */
   readonly now: () => number
   /** Runs something later, on the Clock; never once the stream has gone. */
   readonly after: (millis: number, run: () => void) => void

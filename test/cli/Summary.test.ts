@@ -11,6 +11,8 @@ const turn = (type: "Update" | "EndOfTurn", of: { turn: number; receivedAt: numb
     ? { ...shape, type }
     : { ending: "confirmed", accepted: true, usage: { audioSeconds: 1, injectedSeconds: 0 }, ...shape, type }
 }
+/** Told when it was received. */
+const told = (summary: Summary.Summary, event: FluxEvent): void => summary.tell(event, event.receivedAt)
 /** Audio in chunks of 100 ms, handed over in real time from 1000 ms on. */
 const speaking = (summary: Summary.Summary, from: number, to: number): void => {
   for (let chunk = from * 10; chunk < to * 10; chunk++) summary.hear((chunk + 1) / 10, 1000 + chunk * 100)
@@ -21,36 +23,36 @@ describe("Summary", () => {
     const summary = Summary.make()
     speaking(summary, 0, 2)
     assert.deepStrictEqual(summary.lines(), [])
-    summary.tell(connected(0))
+    told(summary, connected(0))
     assert.deepStrictEqual(summary.lines(), ["0 turns in 2.0 s of audio; 0 reconnects"])
   })
 
   it("counts turns with words, sessions after the first, and silence that was put in", () => {
     const summary = Summary.make()
     speaking(summary, 0, 3)
-    summary.tell(connected(0))
-    summary.tell(turn("EndOfTurn", { turn: 0, receivedAt: 4000, audioEnd: 1, words: words(0.5), usage: { audioSeconds: 1, injectedSeconds: 0.5 } }))
-    summary.tell(connected(1))
-    summary.tell(turn("EndOfTurn", { turn: 1, receivedAt: 4000, audioEnd: 2, words: [] }))
-    summary.tell({ type: "Disconnected", ...common, receivedAt: 0, session: 1, requestId: "r", usage: { audioSeconds: 1, injectedSeconds: 1 } })
+    told(summary, connected(0))
+    told(summary, turn("EndOfTurn", { turn: 0, receivedAt: 4000, audioEnd: 1, words: words(0.5), usage: { audioSeconds: 1, injectedSeconds: 0.5 } }))
+    told(summary, connected(1))
+    told(summary, turn("EndOfTurn", { turn: 1, receivedAt: 4000, audioEnd: 2, words: [] }))
+    told(summary, { type: "Disconnected", ...common, receivedAt: 0, session: 1, requestId: "r", usage: { audioSeconds: 1, injectedSeconds: 1 } })
     assert.strictEqual(summary.lines()[0], "1 turn in 3.0 s of audio and 1.5 s of injected silence; 1 reconnect")
   })
 
   it("measures from when audio was handed over: the first word's own, and what reaches to the end of the turn", () => {
     const summary = Summary.make()
-    summary.tell(connected(0))
+    told(summary, connected(0))
     speaking(summary, 0, 10)
     // the chunk that holds 0.45 s went at 1400, that of 2.0 s at 2900
-    summary.tell(turn("Update", { turn: 0, receivedAt: 1450, audioEnd: 1, words: words(0.45) }))
-    summary.tell(turn("Update", { turn: 0, receivedAt: 9999, audioEnd: 1.5, words: words(0.45, 1.2) }))
-    summary.tell(turn("EndOfTurn", { turn: 0, receivedAt: 2920, audioEnd: 2, words: words(0.45, 1.2) }))
+    told(summary, turn("Update", { turn: 0, receivedAt: 1450, audioEnd: 1, words: words(0.45) }))
+    told(summary, turn("Update", { turn: 0, receivedAt: 9999, audioEnd: 1.5, words: words(0.45, 1.2) }))
+    told(summary, turn("EndOfTurn", { turn: 0, receivedAt: 2920, audioEnd: 2, words: words(0.45, 1.2) }))
     // without times of words: that of 4.0 s went at 4900, that of 5.0 s at 5900
-    summary.tell(turn("Update", { turn: 1, receivedAt: 5000, audioEnd: 4, words: [{ word: "w", confidence: 1 }] }))
-    summary.tell(turn("EndOfTurn", { turn: 1, receivedAt: 7100, audioEnd: 5, words: [{ word: "w", confidence: 1 }] }))
+    told(summary, turn("Update", { turn: 1, receivedAt: 5000, audioEnd: 4, words: [{ word: "w", confidence: 1 }] }))
+    told(summary, turn("EndOfTurn", { turn: 1, receivedAt: 7100, audioEnd: 5, words: [{ word: "w", confidence: 1 }] }))
     // that of 7.0 s at 7900
-    summary.tell(turn("Update", { turn: 2, receivedAt: 8200, audioEnd: 7.5, words: words(7) }))
+    told(summary, turn("Update", { turn: 2, receivedAt: 8200, audioEnd: 7.5, words: words(7) }))
     // no answer of Flux
-    summary.tell(turn("EndOfTurn", { turn: 2, receivedAt: 99_000, audioEnd: 8, words: words(7), ending: "closed" }))
+    told(summary, turn("EndOfTurn", { turn: 2, receivedAt: 99_000, audioEnd: 8, words: words(7), ending: "closed" }))
     assert.deepStrictEqual(summary.lines().slice(1), [
       "first word 100 ms after it was said (median; at most 300 ms)",
       "end of turn 20 ms after the audio that ended it (median; at most 1.2 s)"
@@ -59,10 +61,10 @@ describe("Summary", () => {
 
   it("measures what is said after long silence", () => {
     const summary = Summary.make()
-    summary.tell(connected(0))
+    told(summary, connected(0))
     // one chunk more than are kept: half of them are
     speaking(summary, 0, 819.3)
-    summary.tell(turn("Update", { turn: 0, receivedAt: 1000 + 819_500, audioEnd: 819.2, words: words(819) }))
+    told(summary, turn("Update", { turn: 0, receivedAt: 1000 + 819_500, audioEnd: 819.2, words: words(819) }))
     // that of 819 s went 818,900 ms after the first
     assert.include(summary.lines()[1], "first word 600 ms after it was said")
   })

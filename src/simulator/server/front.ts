@@ -7,8 +7,10 @@ import * as http2 from "node:http2"
 import * as net from "node:net"
 import type { Duplex } from "node:stream"
 import * as tls from "node:tls"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as monotonic from "../../internal/monotonic.ts"
 import * as admission from "./admission.ts"
 import type { Certificate } from "./certificate.ts"
 import type { Endpoint } from "../Endpoint.ts"
@@ -22,8 +24,8 @@ export interface Options {
   readonly secure: Certificate | undefined
   /** Who is let in. */
   readonly rules: admission.Rules
-  /** The Clock, in ms. */
-  readonly now: () => number
+  /** Dates of requests are held against its wall time. */
+  readonly clock: Clock.Clock
   /** Runs something later, on the Clock; gives what calls it off. */
   readonly after: (millis: number, run: () => void) => () => void
   /** Runs something once Flux has decoded what was left at CloseStream. */
@@ -70,7 +72,7 @@ interface Connection {
 }
 
 /** Makes the server. */
-export const make = ({ after, decoded, endpoint, now, onRubbish, onStranger, rules, secure }: Options): Front => {
+export const make = ({ after, clock, decoded, endpoint, onRubbish, onStranger, rules, secure }: Options): Front => {
   const server = http2.createServer(limits)
   const enter = entrance.make({
     secureContext: secure && tls.createSecureContext({ cert: secure.cert, key: secure.key }),
@@ -132,17 +134,17 @@ export const make = ({ after, decoded, endpoint, now, onRubbish, onStranger, rul
       })
       timers.add(stop)
     }
-    const judged = admission.judge(requestOf(headers), rules, now())
+    const judged = admission.judge(requestOf(headers), rules, clock.currentTimeMillisUnsafe())
     if (Result.isFailure(judged)) {
       const { refusal, request } = judged.failure
       exchange.make(stream, { requestId, chain: undefined, after: later, drop }).wire.refuse(refusal)
       // somebody who looks whether there is a server has no session
       const isProbe = request.endpointName === undefined && headers[":method"] === "GET"
-      return isProbe ? undefined : endpoint.refused({ ...request, requestId }, refusal, now())
+      return isProbe ? undefined : endpoint.refused({ ...request, requestId }, refusal, clock.currentTimeMillisUnsafe())
     }
     const { chain, request } = judged.success
     const { play, wire } = exchange.make(stream, { requestId, chain, after: later, drop })
-    play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now, after: later, decoded }))
+    play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now: monotonic.dated(clock), after: later, decoded }))
   }
 
   /** Begins HTTP/2; the session is made within. */

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Endpoint from "../../../src/simulator/Endpoint.ts"
 import * as front from "../../../src/simulator/server/front.ts"
@@ -14,7 +15,7 @@ describe("front", () => {
         endpoint: Endpoint.make({}),
         secure: undefined,
         rules: { credentials: undefined, endpointNames: undefined },
-        now: () => 0,
+        clock: yield* Clock.Clock,
         after: (millis) => {
           const timer = made++
           timers.add(timer)
