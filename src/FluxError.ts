@@ -405,16 +405,31 @@ const SingleReason = Schema.Union([
   UnsupportedByEndpoint,
   UnsupportedAudio
 ])
-/** The retry budget is used up; `last` is the reason of the last attempt. */
+/**
+ * No other session is tried; `last` is the reason of the last attempt. `attempts` were made since there was progress; with
+ * `bound: "sessions"` they are the sessions that the call has had.
+ */
 export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
   attempts: Schema.Int,
-  last: SingleReason
+  last: SingleReason,
+  /**
+   * What ended it: the time without a session, three 424s that may be about the settings, or the number of sessions of one
+   * call. Absent where a `retry` of the caller's own did.
+   */
+  bound: Schema.optional(Schema.Literals(["time", "rejections", "sessions"])),
+  /** How long a session was tried for, without the waiting for a permit; with `bound: "time"`. */
+  seconds: Schema.optional(Schema.Finite)
 }) {
   get hint(): string {
-    return this.last.hint
+    return this.bound === "sessions"
+      ? `A call has that many sessions at most, as each hears audio again, which is paid for again. ${this.last.hint}`
+      : this.last.hint
   }
   override get message(): string {
-    return `Gave up after ${this.attempts} attempts. ${this.last.message}`
+    const what = this.bound === "sessions"
+      ? `${this.attempts} sessions within 10 minutes`
+      : `${this.attempts} attempts${this.seconds === undefined ? "" : ` in ${this.seconds} s`}`
+    return `Gave up after ${what}. ${this.last.message}`
   }
 }
 

@@ -29,7 +29,9 @@ export const Usage = Schema.Struct({
   /** Of the caller. */
   audioSeconds: Schema.Finite,
   /** Silence that this client put in, to keep a turn or the session going. */
-  injectedSeconds: Schema.Finite
+  injectedSeconds: Schema.Finite,
+  /** Of `audioSeconds`, what another session of the call had been sent before; absent where there is none. */
+  replayedSeconds: Schema.optionalKey(Schema.Finite)
 })
 export type Usage = typeof Usage.Type
 

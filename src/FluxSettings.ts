@@ -35,6 +35,9 @@ export const format = (settings: Settings): Format => ({
   sampleRate: settings.sampleRate
 })
 
+/** Bytes of audio that may wait to be sent with these settings: `outboxLimit`, else 35 s at their rate and encoding. */
+export const outboxLimit: (settings: Settings) => number = internal.outboxLimit
+
 const durationKeys: ReadonlySet<string> = new Set(
   Object.entries(defaults).flatMap(([key, value]) => (Duration.isDuration(value) ? [key] : []))
 )

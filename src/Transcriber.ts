@@ -22,13 +22,23 @@ import type { FluxEvent } from "./FluxEvent.ts"
 import type * as FluxSession from "./FluxSession.ts"
 import * as FluxSettings from "./FluxSettings.ts"
 import { FluxTransport } from "./FluxTransport.ts"
+import * as acceptedSettings from "./internal/acceptedSettings.ts"
 import * as callSettings from "./internal/callSettings.ts"
 import { feed } from "./internal/feed.ts"
+import * as monotonic from "./internal/monotonic.ts"
 import { openSession } from "./internal/openSession.ts"
+import * as retries from "./internal/retry.ts"
 import type { Applied } from "./internal/sessionShape.ts"
 import * as shutdowns from "./internal/shutdown.ts"
 
 export type { ShutdownReport } from "./internal/shutdown.ts"
+
+/**
+ * When a call tries again that sets no `retry`: at random within 100 ms, doubling to 5 s (full jitter), for 30 s from the
+ * first failure; gives what the wait is drawn from. As a `retry` it has only these waits and this time: the other rules of
+ * the default are not in it (see {@link CallOptions}).
+ */
+export const defaultRetry: Schedule.Schedule<Duration.Duration, FluxError.FluxError> = retries.defaultRetry
 
 /** What a call may set for itself. */
 export interface CallOptions {
@@ -39,9 +49,16 @@ export interface CallOptions {
   /** How the end of the audio ends the session; default `close`. */
   readonly finish?: FluxSession.Finish | undefined
   /**
-   * When to try again to get a session; its input is what the last one failed with, and it begins anew once Flux has told
-   * of new audio. Default: at random within 100 ms, doubling to 5 s, at most 5 sessions and 30 s in all, and at most two
-   * more after a `Rejected`. What no other session would cure (see `FluxError.retryable`) is never tried again.
+   * When to try again to get a session; its input is what the last one failed with, it is stepped with monotonic ms, and it
+   * begins anew once Flux has told of new audio. What no other session would cure (see `FluxError.isRetryable`) is never
+   * tried again, and there is no other bound.
+   *
+   * Default: the waits of {@link defaultRetry}, for 30 s without a session, in which waiting for a permit does not count; an
+   * attempt in the place of a session that broke lasts 5 s at most. Before the call's first Connected, what only somebody
+   * could mend fails at once (rights, certificates, a 400, settings), and a server that is not reached at all is tried for
+   * 5 s; after it all but settings may heal. A `Rejected` is tried three times where it may be about the settings: until this
+   * endpoint has taken such settings within the last ten minutes, or this call was Connected with them. And a call has at
+   * most 20 sessions in ten minutes, not counting those that replace another one as planned.
    */
   readonly retry?: Schedule.Schedule<unknown, FluxError.FluxError> | undefined
   /** Put Flux's own messages into turn events; default false. */
@@ -125,7 +142,9 @@ export const make = Effect.fnUntraced(function*(
     recover: yield* Semaphore.make(recoveries),
     rotate: yield* Semaphore.make(rotations)
   }
-  const calls = shutdowns.make({ clock: yield* Clock.Clock, timeout: Duration.fromInputUnsafe(shutdownTimeout) })
+  const clock = yield* Clock.Clock
+  const accepted = acceptedSettings.make(() => monotonic.millis(clock))
+  const calls = shutdowns.make({ clock, timeout: Duration.fromInputUnsafe(shutdownTimeout) })
 
   const opened = Effect.fnUntraced(function*(options: CallOptions) {
     yield* calls.check
@@ -137,6 +156,7 @@ export const make = Effect.fnUntraced(function*(
     const { finish, raw, retry } = options
     const opening = openSession(transport, settings, { id, finish, raw }, {
       permits,
+      accepted,
       random: () => random.nextDoubleUnsafe(),
       retry
     })

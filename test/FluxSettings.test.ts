@@ -246,7 +246,6 @@ describe("FluxSettings from the environment", () => {
         stallTimeout: second(10),
         keepAliveInterval: second(10),
         configureTimeout: second(5),
-        outboxLimit: 1_048_576,
         outboxPolicy: "suspend",
         replayWindow: second(15),
         catchUpSpeed: 2,

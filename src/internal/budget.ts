@@ -1,94 +1,118 @@
 /** How often, for how long and how fast a conversation tries to get a session, until it has made progress. */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as FluxError from "../FluxError.ts"
 import type { TurnInfo } from "../FluxMessage.ts"
-
-/** When to try again, as a caller sets it; its input is what the last session failed with. */
-export type Retry = Schedule.Schedule<unknown, FluxError.FluxError>
+import * as monotonic from "./monotonic.ts"
+import * as prospects from "./prospects.ts"
+import { defaultRetry, maxMillis, type Retry } from "./retry.ts"
+import type { SessionLimit } from "./sessionLimit.ts"
+import * as sessionLimits from "./sessionLimit.ts"
+import * as stopwatches from "./stopwatch.ts"
 
 /** See the module. */
 export interface Budget {
-  /** A session is needed from now on. */
-  readonly down: () => void
-  /** There is one. */
-  readonly up: () => void
+  /** Runs while a session is tried for, and stands while that waits for a permit: waiting is no attempt, and takes no time of it. */
+  readonly time: Pick<stopwatches.Stopwatch, "run" | "pause">
   /** Flux has told of audio, in seconds of the conversation: if it is new, what was spent is given back. */
   readonly take: (info: TurnInfo) => void
   /** A session is being opened. */
   readonly attempt: () => void
   /** How often since the last reset. */
   readonly attempts: () => number
-  /** Fails when too much time has gone by without a session, from now on; where the caller has set when to try, never. */
+  /** Whether another session may cure it, as far as is known now. */
+  readonly mayHeal: (error: FluxError.FluxError) => boolean
+  /** Fails when so many ms of its time have gone by. */
+  readonly after: (millis: number) => Effect.Effect<never, FluxError.FluxError>
+  /** Fails when too much time has gone by without a session; where the caller has set when to try, never. */
   readonly expiry: Effect.Effect<never, FluxError.FluxError>
   /** How long to wait before trying again, ms; fails with what the conversation is to fail with. */
   readonly next: (error: FluxError.FluxError) => Effect.Effect<number, FluxError.FluxError>
-  /** What it fails with when there is no more time. */
-  readonly exhausted: () => FluxError.FluxError
 }
 
-/** So many sessions, in so long a time; a refusal that may be about the settings is tried again only twice. */
-export const maxAttempts = 5
-const maxMillis = 30_000
+/** A 424 that may be about the settings is tried again only so often. */
 const maxRejections = 2
+/** A server that was never reached is tried for so long, ms: its name may be mistyped. */
+const briefMillis = 5000
+/** The last attempt begins so long before the time is over, ms. */
+const lastChance = 1000
 /** What is new: words so much later than all before, or audio that has none. In seconds. */
 const newWords = 1
 const newAudio = 10
-const firstDelay = 100
-const maxDelay = 5000
 
-/** A new budget. `random` gives numbers from 0 to below 1. */
+type Step = (now: number, error: FluxError.FluxError) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
+type Exhausted = Partial<Pick<FluxError.RetriesExhausted, "attempts" | "bound" | "seconds">>
+
+/** A new budget. */
 export const make = (options: {
-  readonly now: () => number
-  readonly random: () => number
+  readonly clock: Clock.Clock
+  /** The caller's own; then there is no other bound, and what `isRetryable` says holds. */
   readonly retry?: Retry | undefined
+  /** Whether the call was Connected before. */
+  readonly wasConnected: () => boolean
+  /** Whether a 424 may be about the settings that are asked for now. */
+  readonly suspectsSettings: () => boolean
+  readonly sessions: Pick<SessionLimit, "isReached">
 }): Budget => {
-  const { now, random, retry } = options
+  const { clock, retry, suspectsSettings, wasConnected } = options
+  const time = stopwatches.make(clock)
   let furthestWords = 0
   let furthest = 0
   let attempts = 0
   let rejections = 0
-  let spent = 0
-  let downSince: number | undefined
+  /** Its time when progress was last made. */
+  let spentBefore = 0
+  /** Something has answered. */
+  let reached = false
   let last: FluxError.FluxError | undefined
-  let step: ((now: number, error: FluxError.FluxError) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
+  let step: Step | undefined
 
-  const left = (): number =>
-    retry === undefined ? maxMillis - spent - (downSince === undefined ? 0 : now() - downSince) : Number.POSITIVE_INFINITY
-  const exhaustedBy = (error: FluxError.FluxError): FluxError.FluxError => {
+  const spent = (): number => time.elapsed() - spentBefore
+  const exhaustedBy = (error: FluxError.FluxError, how: Exhausted = {}): FluxError.FluxError => {
     const { reason, requestId, stage } = error
+    const tried = how.attempts ?? attempts
     // who has tried only once has not tried again
-    return attempts <= 1 || reason._tag === "RetriesExhausted" ? error : FluxError.make(new FluxError.RetriesExhausted({ attempts, last: reason }), stage, requestId)
+    if (tried <= 1 || reason._tag === "RetriesExhausted") return error
+    return FluxError.make(new FluxError.RetriesExhausted({ ...how, attempts: tried, last: reason }), stage, requestId)
   }
-  const exhausted = (): FluxError.FluxError =>
-    exhaustedBy(last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"))
-  const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
-    if (error.reason._tag === "Rejected") rejections++
-    const delay = Math.floor(random() * Math.min(maxDelay, firstDelay * 2 ** Math.max(0, attempts - 1)))
-    return attempts >= maxAttempts || rejections > maxRejections || delay >= left()
-      ? Effect.fail(exhaustedBy(error))
-      : Effect.succeed(delay)
-  }
-  const bySchedule = (schedule: Retry, error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> =>
+  const outOfTime = (): FluxError.FluxError =>
+    exhaustedBy(
+      last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"),
+      { bound: "time", seconds: Math.round(spent() / 100) / 10 }
+    )
+  const stepped = (schedule: Retry, now: number, error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> =>
     Effect.gen(function*() {
       step ??= yield* Schedule.toStep(schedule)
-      return yield* Pull.matchEffect(step(now(), error), {
+      return yield* Pull.matchEffect(step(now, error), {
         onSuccess: ([, delay]) => Effect.succeed(Duration.toMillis(delay)),
         onFailure: Effect.failCause,
-        onDone: () => Effect.fail(exhaustedBy(error))
+        onDone: () => Effect.suspend(() => Effect.fail(retry === undefined ? outOfTime() : exhaustedBy(error)))
       })
     })
+  const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
+    const prospect = prospects.of(error, wasConnected())
+    if (prospect !== "brief") reached = true
+    if (options.sessions.isReached()) {
+      return Effect.fail(exhaustedBy(error, { bound: "sessions", attempts: sessionLimits.maxSessions }))
+    }
+    if (error.reason._tag === "Rejected" && suspectsSettings() && ++rejections > maxRejections) {
+      return Effect.fail(exhaustedBy(error, { bound: "rejections" }))
+    }
+    const left = (reached ? maxMillis : briefMillis) - spent() - lastChance
+    if (left <= 0) return Effect.fail(outOfTime())
+    return Effect.map(stepped(defaultRetry, time.elapsed(), error), (delay) => Math.min(delay, left))
+  }
+
+  const mayHeal: Budget["mayHeal"] = (error) =>
+    retry === undefined ? prospects.of(error, wasConnected()) !== "none" : error.isRetryable
+  const after: Budget["after"] = (millis) =>
+    Effect.suspend(() => Effect.andThen(time.reach(time.elapsed() + millis), Effect.suspend(() => Effect.fail(outOfTime()))))
 
   return {
-    down: () => {
-      downSince ??= now()
-    },
-    up: () => {
-      if (downSince !== undefined) spent += now() - downSince
-      downSince = undefined
-    },
+    time,
     take: ({ audio_window_end: end, transcript }) => {
       const isWords = transcript !== "" && end >= furthestWords + newWords
       const isAudio = end >= furthest + newAudio
@@ -97,7 +121,7 @@ export const make = (options: {
       if (!isWords && !isAudio) return
       attempts = 0
       rejections = 0
-      spent = 0
+      spentBefore = time.elapsed()
       last = undefined
       step = undefined
     },
@@ -105,15 +129,13 @@ export const make = (options: {
       attempts++
     },
     attempts: () => attempts,
-    expiry: Effect.suspend(() => {
-      const time = left()
-      return Number.isFinite(time) ? Effect.delay(Effect.suspend(() => Effect.fail(exhausted())), Math.max(0, time)) : Effect.never
-    }),
+    mayHeal,
+    after,
+    expiry: Effect.suspend(() => retry === undefined ? after(Math.max(0, maxMillis - spent())) : Effect.never),
     next: (error) => {
       last = error
-      if (!error.isRetryable) return Effect.fail(error)
-      return retry === undefined ? byDefault(error) : bySchedule(retry, error)
-    },
-    exhausted
+      if (!mayHeal(error)) return Effect.fail(error)
+      return retry === undefined ? byDefault(error) : stepped(retry, monotonic.millis(clock), error)
+    }
   }
 }

@@ -19,6 +19,7 @@ import * as FluxError from "../FluxError.ts"
 import type { TurnInfo } from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxTransport } from "../FluxTransport.ts"
+import type { AcceptedSettings } from "./acceptedSettings.ts"
 import * as audioBytes from "./audioBytes.ts"
 import { firstOf } from "./bounded.ts"
 import * as budgets from "./budget.ts"
@@ -28,8 +29,10 @@ import * as openers from "./opener.ts"
 import * as relays from "./relay.ts"
 import * as replayBuffers from "./replayBuffer.ts"
 import * as retentions from "./retention.ts"
+import type { Retry } from "./retry.ts"
 import * as rotation from "./rotation.ts"
 import * as sessions from "./session.ts"
+import * as sessionLimits from "./sessionLimit.ts"
 import type { ConnectedTo, Finish, OneSession, OpenedConversation, SessionExit } from "./sessionShape.ts"
 import * as telemetry from "./telemetry.ts"
 import * as wantedSettings from "./wantedSettings.ts"
@@ -44,11 +47,15 @@ export interface Permits {
 /** What a conversation needs to outlive a session; without it the first one is the only one. */
 export interface Survival {
   readonly permits: Permits
+  /** What the endpoint has taken of late, whichever call asked. */
+  readonly accepted: AcceptedSettings
   /** From 0 to below 1. */
   readonly random: () => number
-  readonly retry?: budgets.Retry | undefined
+  readonly retry?: Retry | undefined
 }
 
+/** One attempt in the place of a session that broke, ms: the caller waits, and others for the permit. */
+const recoveryBound = 5000
 /** Most audio that is kept, whatever the setting. */
 const maxKeptBytes = 8 * 1024 * 1024
 
@@ -90,7 +97,7 @@ export const make = (options: {
   const audio = replayBuffers.make({
     format,
     clock,
-    limit: () => settings().outboxLimit,
+    limit: () => FluxSettings.outboxLimit(settings()),
     policy: () => settings().outboxPolicy,
     full: (overflow) => FluxError.make(new FluxError.BufferOverflow({ buffer: "audio", ...overflow }), "streaming"),
     keepLimit: () => survival === undefined ? 0 : keptBytes(settings().replayWindow),
@@ -99,9 +106,18 @@ export const make = (options: {
   const relay = relays.make({ audio, retention, sampleRate: format.sampleRate, keeps: survival !== undefined, onTakeOver: (live) => void wanted.inForce(live.asked) })
   const wanted = wantedSettings.make({ initial: options.settings, current: relay.current, isEnding: audio.isFinishing })
   settings = () => relay.current()?.session.settings() ?? wanted.get()
-  const budget = budgets.make({ now, random: survival?.random ?? (() => 0), retry: survival?.retry })
+  const wasConnected = (): boolean => Deferred.isDoneUnsafe(connected)
+  const sessionLimit = sessionLimits.make(now)
+  const budget = budgets.make({
+    clock,
+    retry: survival?.retry,
+    wasConnected,
+    // what has been changed since then is given up by itself
+    suspectsSettings: () => !wasConnected() && survival?.accepted.has(wanted.get()) !== true,
+    sessions: sessionLimit
+  })
   const opener = openers.make({
-    session: (settings, session, live) =>
+    session: (settings, session, purpose, live) =>
       sessions.make({
         transport,
         settings,
@@ -111,7 +127,10 @@ export const make = (options: {
         session,
         events,
         audio,
+        attemptBound: purpose === "recovery" ? recoveryBound : Number.POSITIVE_INFINITY,
         onReady: (to) => {
+          survival?.accepted.note(settings)
+          if (purpose !== "rotation") sessionLimit.note()
           Deferred.doneUnsafe(connected, Exit.succeed(to))
           openers.ready(live())
         },
@@ -142,7 +161,8 @@ export const make = (options: {
   // --- its life
 
   const first = (scope: Scope.Scope): Effect.Effect<relays.Live, FluxError.FluxError> =>
-    survival === undefined ? opener.once(scope, wanted.get(), relay.begin) : opener.open(scope, {
+    survival === undefined ? opener.once(scope, "first", wanted.get(), relay.begin) : opener.open(scope, {
+      purpose: "first",
       permits: survival.permits.open,
       budget,
       settings: wanted.get,
@@ -155,7 +175,7 @@ export const make = (options: {
   const afterEnd = (bound: (settings: FluxSettings.Settings) => Duration.Duration): Effect.Effect<never, FluxError.FluxError> =>
     Effect.andThen(
       finishAsked.await,
-      Effect.suspend(() => Effect.delay(Effect.suspend(() => Effect.fail(budget.exhausted())), bound(settings())))
+      Effect.suspend(() => budget.after(Duration.toMillis(bound(settings()))))
     )
   const recover = (error: FluxError.FluxError, scope: Scope.Scope, { permits }: Survival) =>
     Effect.gen(function*() {
@@ -167,10 +187,12 @@ export const make = (options: {
       telemetry.reconnectsBy("failure").updateUnsafe(1, context)
       tellReconnecting(error)
       const next = relay.takeWaiting()
-      if (next !== undefined && !relays.isOver(next)) relay.resume(next)
-      else {
-        budget.down()
+      if (next !== undefined && !relays.isOver(next)) {
+        sessionLimit.note()
+        relay.resume(next)
+      } else {
         yield* opener.open(scope, {
+          purpose: "recovery",
           delay,
           permits: permits.recover,
           budget,
@@ -203,7 +225,8 @@ export const make = (options: {
       wanted,
       permits: survival.permits.rotate,
       scope,
-      now,
+      clock,
+      sessionLimit,
       random: survival.random,
       context,
       isEnding: audio.isFinishing,
@@ -217,7 +240,7 @@ export const make = (options: {
       while (true) {
         const exit = yield* Effect.exit(firstOf([currentOver, rotating(scope)], settings().disconnectTimeout))
         const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-        if (survival === undefined || error === undefined || !error.isRetryable) return yield* exit
+        if (survival === undefined || error === undefined || !budget.mayHeal(error)) return yield* exit
         const next = relay.current()
         // another one may have taken over in the moment in which this one broke
         const isReplaced = tooOld === undefined && next !== undefined && !relays.isOver(next)
@@ -269,7 +292,7 @@ export const make = (options: {
     return live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
   }
   /** The one that breaks is not the last word on it. */
-  const isRetried = ({ isRetryable }: FluxError.FluxError): boolean => survival !== undefined && isRetryable
+  const isRetried = (error: FluxError.FluxError): boolean => survival !== undefined && budget.mayHeal(error)
   /** Again on the session that goes on, where one breaks or is replaced. */
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
     const live = relay.current()

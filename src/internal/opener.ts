@@ -10,10 +10,11 @@ import type { Settings } from "../FluxSettings.ts"
 import { firstOf } from "./bounded.ts"
 import type { Budget } from "./budget.ts"
 import { isOver, type Live } from "./relay.ts"
-import type { OneSession, SessionExit } from "./sessionShape.ts"
+import type { OneSession, Purpose, SessionExit } from "./sessionShape.ts"
 
 /** How sessions are opened for one purpose. */
 export interface Way {
+  readonly purpose: Purpose
   /** How long to wait before the first one, ms. */
   readonly delay?: number | undefined
   readonly permits: Semaphore.Semaphore
@@ -25,14 +26,14 @@ export interface Way {
   readonly onFailure: (error: FluxError) => boolean
   /** It is tried again. */
   readonly onRetry: (error: FluxError) => void
-  /** Fails when it is no more worth the waiting. */
+  /** Fails when it is no more worth the trying. */
   readonly tooLate?: Effect.Effect<never, FluxError> | undefined
 }
 
 /** See the module. */
 export interface Opener {
   /** One session, once; completes when it is Connected. It lives in the Scope. */
-  readonly once: (scope: Scope.Scope, settings: Settings, prepare: (live: Live) => void) => Effect.Effect<Live, FluxError>
+  readonly once: (scope: Scope.Scope, purpose: Purpose, settings: Settings, prepare: (live: Live) => void) => Effect.Effect<Live, FluxError>
   /** One that is Connected, as often as the budget has it. */
   readonly open: (scope: Scope.Scope, way: Way) => Effect.Effect<Live, FluxError>
   /** Sessions that are not freed yet. */
@@ -42,21 +43,22 @@ export interface Opener {
 /** A new one. */
 export const make = (options: {
   /** Makes a session of some number; `live` is how it is known, from when it runs. */
-  readonly session: (settings: Settings, number: number, live: () => Live) => OneSession
+  readonly session: (settings: Settings, number: number, purpose: Purpose, live: () => Live) => OneSession
   /** How long whatever is interrupted is waited for. */
   readonly patience: () => Settings["disconnectTimeout"]
 }): Opener => {
   const lives = new Set<Live>()
   let next = 0
 
-  const launch = (settings: Settings): Live => {
+  const launch = (settings: Settings, purpose: Purpose): Live => {
     const number = next++
     const live: Live = {
       number,
+      purpose,
       asked: settings,
       up: Deferred.makeUnsafe(),
       over: Deferred.makeUnsafe(),
-      session: options.session(settings, number, () => live)
+      session: options.session(settings, number, purpose, () => live)
     }
     lives.add(live)
     return live
@@ -70,10 +72,10 @@ export const make = (options: {
         live.fiber = fiber
       })
     )
-  const once: Opener["once"] = (scope, settings, prepare) =>
+  const once: Opener["once"] = (scope, purpose, settings, prepare) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        const live = launch(settings)
+        const live = launch(settings, purpose)
         prepare(live)
         yield* start(live, scope)
         yield* Effect.onError(restore(Deferred.await(live.up)), () => discard(live, scope))
@@ -91,19 +93,23 @@ export const make = (options: {
           way.onRetry(error)
           return Effect.sleep(delay)
         })
-      const tries: Effect.Effect<Live, FluxError> = Effect.suspend(() => {
+      const { purpose } = way
+      const attempt = Effect.suspend(() => {
+        budget.time.run()
         budget.attempt()
-        const attempt = way.permits.withPermit(Effect.suspend(() => once(scope, way.settings(), way.prepare)))
-        return Effect.catch(attempt, (error) => Effect.flatMap(way.onFailure(error) ? Effect.void : wait(error), () => tries))
+        return once(scope, purpose, way.settings(), way.prepare)
       })
+      const permitted = Effect.suspend(() => {
+        budget.time.pause()
+        return Effect.ensuring(way.permits.withPermit(attempt), Effect.sync(budget.time.run))
+      })
+      const tries: Effect.Effect<Live, FluxError> = Effect.catch(permitted, (error) =>
+        Effect.flatMap(way.onFailure(error) ? Effect.void : wait(error), () => tries))
+      const opening = way.delay === undefined ? tries : Effect.andThen(Effect.sleep(way.delay), tries)
+      const bounds = way.tooLate === undefined ? [budget.expiry] : [budget.expiry, way.tooLate]
       return Effect.suspend(() => {
-        budget.down()
-        const opening = way.delay === undefined ? tries : Effect.andThen(Effect.sleep(way.delay), tries)
-        const bounds = way.tooLate === undefined ? [budget.expiry] : [budget.expiry, way.tooLate]
-        return Effect.map(firstOf([opening, ...bounds], options.patience()), (live) => {
-          budget.up()
-          return live
-        })
+        budget.time.run()
+        return Effect.ensuring(firstOf([opening, ...bounds], options.patience()), Effect.sync(budget.time.pause))
       })
     }
   }

@@ -11,13 +11,14 @@ import type { TurnInfo } from "../FluxMessage.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
 import type { Retention } from "./retention.ts"
 import type { Settings } from "./settings.ts"
-import type { OneSession } from "./sessionShape.ts"
+import type { OneSession, Purpose } from "./sessionShape.ts"
 import { changedKeys } from "./settingsChange.ts"
 
 /** A session under way. */
 export interface Live {
   /** In the conversation, from 0. */
   readonly number: number
+  readonly purpose: Purpose
   readonly session: OneSession
   /** What it was opened with. */
   readonly asked: Settings

@@ -98,6 +98,8 @@ export interface ReplayBuffer {
   readonly rangesFrom: (sample: number) => ReadonlyArray<Range>
   /** Ranges that were dropped since the last call, in order of their place. */
   readonly takeDropped: () => ReadonlyArray<Range>
+  /** Up to this sample some reader has come. */
+  readonly readTo: () => number
   /** Samples offered so far, muted and dropped ones included. */
   readonly position: () => number
   /** When audio was last offered, monotonic ms; the making of the buffer at first. Muted audio does not count. */
@@ -154,6 +156,7 @@ export const make = (options: {
   let first = 0
   /** Up to this place somebody has read. */
   let read = 0
+  let readTo = 0
   /** Since somebody last read, nothing before this place could be dropped but what is precious. */
   let sought = 0
   /** Bytes of the frames on both sides of it. */
@@ -262,6 +265,7 @@ export const make = (options: {
     taken(frame)
     if (reader.index > read) {
       read = reader.index
+      readTo = endOf(found)
       sought = read
       waiting -= found.bytes.length
       kept += found.bytes.length
@@ -481,6 +485,7 @@ export const make = (options: {
       forget()
     },
     goneTo: () => goneTo,
+    readTo: () => readTo,
     rangesFrom: (sample) => {
       flush()
       const ranges: Array<Range> = goneTo > sample ? [{ from: sample, to: goneTo }] : []

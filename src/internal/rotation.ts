@@ -2,6 +2,7 @@
  * Other sessions in the place of those that grow old, and of those that cannot have the settings that are wanted: the next
  * one is Connected first, and takes over where no turn is open, or at the latest when the old one has to go.
  */
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -12,8 +13,10 @@ import type * as Scope from "effect/Scope"
 import type * as Semaphore from "effect/Semaphore"
 import * as FluxError from "../FluxError.ts"
 import * as budgets from "./budget.ts"
+import * as monotonic from "./monotonic.ts"
 import { discard, type Opener } from "./opener.ts"
 import { isOver, type Live, type Relay } from "./relay.ts"
+import type { SessionLimit } from "./sessionLimit.ts"
 import * as telemetry from "./telemetry.ts"
 import type { WantedSettings } from "./wantedSettings.ts"
 
@@ -33,7 +36,9 @@ export const run = (options: {
   readonly permits: Semaphore.Semaphore
   /** Where sessions live. */
   readonly scope: Scope.Scope
-  readonly now: () => number
+  readonly clock: Clock.Clock
+  /** Counts the sessions of the call; those that take over as planned are none of them. */
+  readonly sessionLimit: SessionLimit
   readonly random: () => number
   /** For metrics. */
   readonly context: Context.Context<never>
@@ -42,7 +47,8 @@ export const run = (options: {
   /** The session in hand is given up; said before it is retired. */
   readonly onTooOld: (error: FluxError.FluxError) => void
 }): Effect.Effect<never, FluxError.FluxError> => {
-  const { now, opener, relay, scope, wanted } = options
+  const { clock, opener, relay, scope, sessionLimit, wanted } = options
+  const now = (): number => monotonic.millis(clock)
 
   /** The one that is opened, until it waits: whoever is interrupted here must not leave it behind, up and unwatched. */
   let coming: Live | undefined
@@ -55,12 +61,18 @@ export const run = (options: {
   /** How many in a row broke while they waited. */
   let broken = 0
 
-  /** A session with the settings that are wanted now, at most until some time. */
-  const next = (until: number): Effect.Effect<Live, FluxError.FluxError> => {
+  /** A session with the settings that are wanted now, at most until some time. Settings that are new may be what it fails for. */
+  const next = (until: number, isWanted: boolean): Effect.Effect<Live, FluxError.FluxError> => {
     const settings = wanted.get()
     const opening = opener.open(scope, {
+      purpose: "rotation",
       permits: options.permits,
-      budget: budgets.make({ now, random: options.random }),
+      budget: budgets.make({
+        clock,
+        wasConnected: () => !isWanted,
+        suspectsSettings: () => isWanted,
+        sessions: sessionLimit
+      }),
       settings: () => settings,
       prepare: (live) => {
         coming = live
@@ -97,6 +109,7 @@ export const run = (options: {
         if (now() < due) return
       }
       if (options.isEnding()) return yield* Effect.never
+      if (!isWanted && sessionLimit.isReached() && now() < last) return yield* Effect.sleep(Math.min(patience, last - now()))
       if (!isWanted && now() >= last) {
         const error = tooOld()
         // first, as the one that retires may be over right here
@@ -104,7 +117,7 @@ export const run = (options: {
         old.session.retire()
         return yield* error
       }
-      const opened = yield* Effect.exit(next(isWanted ? Number.POSITIVE_INFINITY : last))
+      const opened = yield* Effect.exit(next(isWanted ? Number.POSITIVE_INFINITY : last, isWanted))
       if (Exit.isFailure(opened)) {
         yield* letGo
         // a transport that breaks does no harm to a session that is well
@@ -120,6 +133,7 @@ export const run = (options: {
       if (relay.current() === live) {
         broken = 0
       } else if (isOver(live)) {
+        sessionLimit.note()
         // an endpoint may throttle after Connected, and then every one of them
         yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
       }

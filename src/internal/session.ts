@@ -15,6 +15,7 @@ import * as FluxError from "../FluxError.ts"
 import * as FluxMessage from "../FluxMessage.ts"
 import * as FluxSettings from "../FluxSettings.ts"
 import type { FluxConnection, FluxTransport, Frame } from "../FluxTransport.ts"
+import { AttemptBound } from "./attemptBound.ts"
 import { attempt, firstOf } from "./bounded.ts"
 import * as catchUps from "./catchUp.ts"
 import * as discretion from "./discretion.ts"
@@ -64,6 +65,8 @@ export const make = (options: {
   readonly events: Events
   /** The audio of the conversation. */
   readonly audio: ReplayBuffer
+  /** How long it may take until it is Connected, ms, besides the bounds of the settings. */
+  readonly attemptBound: number
   /** Flux has told of its audio, in seconds of the conversation; it is told on by now. Not said before `feed`. */
   readonly onTurnInfo: (info: FluxMessage.TurnInfo) => void
   /** Injected silence has run out, and the open turn with it. */
@@ -96,6 +99,7 @@ export const make = (options: {
   let tooLate: FluxError.FluxError | undefined
   /** When the session came to where it is: opening, accepted, ready; ms. */
   let stageBegan = now()
+  let openedAt = stageBegan
 
   const stage = (): FluxError.Stage =>
     status === "opening" ? "open" : status === "accepted" ? "connected" : status === "ready" ? "streaming" : "closing"
@@ -108,7 +112,9 @@ export const make = (options: {
 
   /** The sample of the conversation that it begins with. */
   let begin = 0
-  const timeline = timelines.make(format.sampleRate, () => begin)
+  /** Up to this one other sessions have heard it. */
+  let heardTo = 0
+  const timeline = timelines.make(format.sampleRate, () => begin, () => heardTo)
   const progress = progresses.make()
   const meter = meters.make(context)
   let reportedAt = now()
@@ -387,10 +393,10 @@ export const make = (options: {
   const connecting: watches.Duty<FluxError.FluxError> = () => {
     const at = stage()
     if (at !== "open" && at !== "connected") return Number.POSITIVE_INFINITY
-    const bound = millis(at === "open" ? "openTimeout" : "connectedTimeout")
-    const left = stageBegan + bound - now()
+    const ofStage = millis(at === "open" ? "openTimeout" : "connectedTimeout")
+    const left = Math.min(stageBegan + ofStage, openedAt + options.attemptBound) - now()
     if (left > 0) return left
-    tooLate = failure(new FluxError.ConnectTimeout({ stage: at, seconds: bound / 1000 }))
+    tooLate = failure(new FluxError.ConnectTimeout({ stage: at, seconds: Math.min(ofStage, options.attemptBound) / 1000 }))
     return tooLate
   }
   const sendKeepAlive = keepAlive.make({
@@ -448,12 +454,14 @@ export const make = (options: {
       telemetry.spanNames.connectOpen,
       transport.open(FluxSettings.query(options.settings)).pipe(
         Scope.provide(scope),
+        Effect.provideService(AttemptBound, Math.min(options.attemptBound, millis("openTimeout"))),
         Effect.mapError(atThisStage),
         Effect.tap(({ requestId }) => Effect.annotateCurrentSpan("flux.request_id", requestId))
       )
     )
   const live = (scope: Scope.Scope): Effect.Effect<Ending, FluxError.FluxError> => {
-    stageBegan = now()
+    openedAt = now()
+    stageBegan = openedAt
     const reading = Effect.flatMap(open(scope), (to) => {
       onAccepted(to)
       return read(to)
@@ -558,6 +566,7 @@ export const make = (options: {
   return {
     feed: (from, until) => {
       begin = from
+      heardTo = audio.readTo()
       tells = true
       if (until !== undefined) {
         sink.pushLast({ type: "Carried", from: from / format.sampleRate, until })

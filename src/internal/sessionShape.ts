@@ -13,6 +13,9 @@ export type SessionStatus = "opening" | "accepted" | "ready" | "finishing" | "en
 /** Where a conversation is: where its session is, or that it needs another one. */
 export type Status = SessionStatus | "reconnecting"
 
+/** Why a session is opened: for a new call, in the place of one that broke, or of one that is too old or has other settings. */
+export type Purpose = "first" | "recovery" | "rotation"
+
 /** How a session ends its audio: at once, or with silence until Flux ends the open turn (at most eotTimeoutMs + 2 s). */
 export type Finish = "close" | "silence"
 

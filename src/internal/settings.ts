@@ -60,8 +60,8 @@ export const Settings = Schema.Struct({
   keepAliveInterval: Schema.Duration,
   /** Bound on waiting for the answer to a Configure; default 5 s. */
   configureTimeout: Schema.Duration,
-  /** Audio that may wait to be sent, in bytes; default 1 MiB, 32 s of 16 kHz linear16. */
-  outboxLimit: Schema.Int,
+  /** Audio that may wait to be sent, in bytes; default 35 s of the call's own audio, longer than an outage that a call outlives. */
+  outboxLimit: Schema.optionalKey(Schema.Int),
   /**
    * What happens to audio that does not fit. `suspend` (default): the sender waits. `drop-oldest`: whole frames go, those
    * of an open turn last, and are told as `AudioDropped`. `fail`: the sender is told, with `BufferOverflow`.
@@ -101,7 +101,6 @@ export const defaults: Settings = {
   stallTimeout: Duration.seconds(10),
   keepAliveInterval: Duration.seconds(10),
   configureTimeout: Duration.seconds(5),
-  outboxLimit: 1_048_576,
   outboxPolicy: "suspend",
   replayWindow: Duration.seconds(15),
   catchUpSpeed: 2,
@@ -113,6 +112,12 @@ export const fluxEotTimeoutMs = 5000
 
 /** Flux's own end-of-turn threshold where none is set (protocol 1.1). */
 export const fluxEotThreshold = 0.7
+
+/** Of the call's own audio, where no `outboxLimit` is set, ms. */
+const outboxMillis = 35_000
+
+/** See `FluxSettings.outboxLimit`. */
+export const outboxLimit = (settings: Settings): number => settings.outboxLimit ?? bytesOf(settings, outboxMillis)
 
 /** What of an endpoint's limits bears on settings. */
 export interface Limits {
@@ -189,7 +194,7 @@ export const check = (settings: Settings, limits: Limits): ReadonlyArray<Setting
   }
   if (settings.catchUpSpeed <= 1) broken("catchUpSpeed", `must be more than 1, got ${settings.catchUpSpeed}`)
   const frame = bytesOf(settings, frameMillis)
-  if (settings.outboxLimit < frame) {
+  if (settings.outboxLimit !== undefined && settings.outboxLimit < frame) {
     broken("outboxLimit", `must hold a frame of ${frameMillis} ms (${frame} bytes), got ${settings.outboxLimit}`)
   }
   if (!unpaired) {

@@ -58,12 +58,14 @@ export const toEvents = (options: {
   const reported = new WeakMap<Source, Usage>()
   /** What came since this was last asked: up to the end of a turn, or the rest. */
   const usage = (from: Source, told: boolean): Usage => {
-    const { audioSeconds, injectedSeconds } = from.usage(told)
+    const all = from.usage(told)
     const before = reported.get(from) ?? nothing
-    reported.set(from, { audioSeconds, injectedSeconds })
+    const replayedSeconds = rounded((all.replayedSeconds ?? 0) - (before.replayedSeconds ?? 0))
+    reported.set(from, all)
     return {
-      audioSeconds: rounded(audioSeconds - before.audioSeconds),
-      injectedSeconds: rounded(injectedSeconds - before.injectedSeconds)
+      audioSeconds: rounded(all.audioSeconds - before.audioSeconds),
+      injectedSeconds: rounded(all.injectedSeconds - before.injectedSeconds),
+      ...(replayedSeconds > 0 ? { replayedSeconds } : {})
     }
   }
   const billed = (events: ReadonlyArray<turns.TurnEvent>, from: Source): ReadonlyArray<FluxEvent.FluxEvent> =>

@@ -11,6 +11,7 @@ export const metricNames = {
   connectDuration: "flux.connect.duration",
   turnLatency: "flux.turn.latency",
   audioSeconds: "flux.audio.seconds",
+  audioReplayed: "flux.audio.replayed",
   messages: "flux.messages",
   reconnects: "flux.reconnects",
   outboxBytes: "flux.outbox.bytes",
@@ -96,6 +97,13 @@ const audioSeconds = (injected: string): Metric.Counter<number> =>
   })
 /** By who made it. */
 export const audio = { offered: audioSeconds("false"), injected: audioSeconds("true") }
+
+/** Of the audio of callers that was sent. */
+export const replayed = Metric.counter(metricNames.audioReplayed, {
+  description: "Audio sent that another session of the call had been sent before",
+  incremental: true,
+  attributes: { unit: "s" }
+})
 
 const messages = (type: string): Metric.Counter<number> =>
   Metric.counter(metricNames.messages, { description: "Messages of Flux", incremental: true, attributes: { unit: "{message}", type } })

@@ -10,6 +10,8 @@ export interface Usage {
   readonly audioSeconds: number
   /** Silence of this client: watchdog, keep-alive, mute, trailing. */
   readonly injectedSeconds: number
+  /** Of the audio of the caller, what another session had been sent before; absent where there is none. */
+  readonly replayedSeconds?: number
 }
 
 /** See the module. Positions are samples of the conversation, seconds are of the session unless said otherwise. */
@@ -53,8 +55,11 @@ const maxSends = 1024
 /** Fewer than so many are not worth the moving. */
 const minForgotten = 64
 
-/** A new timeline. `sampleRate` in Hz; `begin` is the sample of the conversation that a session begins with. */
-export const make = (sampleRate: number, begin: () => number = () => 0): Timeline => {
+/**
+ * A new timeline. `sampleRate` in Hz; `begin` is the sample of the conversation that a session begins with, and up to
+ * `heardTo` other sessions have been sent its audio.
+ */
+export const make = (sampleRate: number, begin: () => number = () => 0, heardTo: () => number = () => 0): Timeline => {
   let segments: Array<Segment> = []
   /** Ends of what was sent, and when that was: two lists of one length, of which the first so many do not count any more. */
   let sentTo: Array<number> = []
@@ -64,6 +69,7 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
   let forgotten = 0
   let samples = 0
   let offeredSamples = 0
+  let replayedSamples = 0
   /** Where the caller's audio has come to, once there is any. */
   let reached: number | undefined
 
@@ -94,6 +100,9 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     return -1
   }
 
+  /** Of audio that begins at a place, so many samples are not heard for the first time. */
+  const replayedOf = (position: number, count: number): number => Math.min(count, Math.max(0, heardTo() - position))
+
   /** The first segment that ends after a sample, else the last one. */
   const segmentAt = (sample: number): Segment | undefined => {
     for (let at = segments.length - 1; at > 0; at--) {
@@ -114,6 +123,7 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     offered: (position, count, now) => {
       add(count, position, true, now)
       offeredSamples += count
+      replayedSamples += replayedOf(position, count)
       reached = position + count
     },
     injected: (count, now) => add(count, reached, false, now),
@@ -122,14 +132,22 @@ export const make = (sampleRate: number, begin: () => number = () => 0): Timelin
     usage: (before = Number.POSITIVE_INFINITY) => {
       const end = Math.min(samples, Math.max(0, Math.round(before * sampleRate)))
       let wide = offeredSamples
+      let replayed = replayedSamples
       for (let at = segments.length - 1; at >= 0; at--) {
         const segment = segments[at]
         if (segment === undefined || segment.to <= end) break
-        if (segment.wide) wide -= segment.to - Math.max(segment.from, end)
+        if (!segment.wide) continue
+        const from = Math.max(segment.from, end)
+        wide -= segment.to - from
+        replayed -= replayedOf(positionOf(segment) + from - segment.from, segment.to - from)
       }
       // of what is not remembered it is not known which it was
       const known = Math.min(wide, end)
-      return { audioSeconds: known / sampleRate, injectedSeconds: (end - known) / sampleRate }
+      return {
+        audioSeconds: known / sampleRate,
+        injectedSeconds: (end - known) / sampleRate,
+        ...(replayed > 0 ? { replayedSeconds: Math.min(replayed, known) / sampleRate } : {})
+      }
     },
     isIdentity: () => segments.length === 0 ? begin() === 0 : (segments.length === 1 && segments[0]?.wide === true && segments[0].from === segments[0].position),
     start: (seconds) => {

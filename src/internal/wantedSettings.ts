@@ -31,7 +31,10 @@ export interface WantedSettings {
   readonly inForce: (settings: Settings) => ReadonlyArray<string>
   /** They cannot be had: back to those of the session in hand. */
   readonly giveUp: (error: FluxError.FluxError) => void
-  /** A session could not be opened: whether that was for what was changed, which is given up then. */
+  /**
+   * A session could not be opened: whether that was for what was changed, which is given up then. Where that is not certain,
+   * it is the third time that says so.
+   */
   readonly blame: (error: FluxError.FluxError) => boolean
   /** The conversation is over. */
   readonly stop: (error: FluxError.FluxError) => void
@@ -48,6 +51,8 @@ export const make = (options: {
   let wanted = options.initial
   /** As the last session had them when Flux took them. */
   let inForce = options.initial
+  /** How often a session could not be opened for what may have been changed. */
+  let suspicions = 0
   let waiters: Array<Deferred.Deferred<Applied, FluxError.FluxError>> = []
   let stopped: FluxError.FluxError | undefined
   const asked = Latch.makeUnsafe(false)
@@ -70,6 +75,7 @@ export const make = (options: {
   }
   const giveUp = (error: FluxError.FluxError, back: Settings): void => {
     const names = changedKeys(back, wanted)
+    suspicions = 0
     wanted = back
     if (names.length > 0) current()?.session.tell({ type: "SettingsRejected", settings: names, description: error.reason.message })
     settle(Exit.fail(error))
@@ -101,6 +107,7 @@ export const make = (options: {
         const fixed = changedKeys(wanted, next).filter((key) => key === "encoding" || key === "sampleRate")
         if (fixed.length > 0) return Effect.fail(unsupported(fixed))
         const before = wanted
+        suspicions = 0
         wanted = next
         const live = current()
         return live !== undefined && fits(live) && waiters.length === 0 ? configure(live, before, next) : ask
@@ -130,11 +137,14 @@ export const make = (options: {
     inForce: (settings) => {
       const names = changedKeys(inForce, settings)
       inForce = settings
+      suspicions = 0
       return names
     },
     giveUp: (error) => giveUp(error, current()?.session.settings() ?? inForce),
     blame: (error) => {
-      if (changedKeys(inForce, wanted).length === 0 || !mayBeAboutSettings(error)) return false
+      const verdict = verdictOn(error)
+      if (changedKeys(inForce, wanted).length === 0 || verdict === "innocent") return false
+      if (verdict === "perhaps" && ++suspicions < maxSuspicions) return false
       giveUp(error, inForce)
       return true
     },
@@ -168,6 +178,10 @@ const unsupported = (settings: ReadonlyArray<string>): FluxError.FluxError =>
     "streaming"
   )
 
-/** What an endpoint does with settings that it does not take: a refusal, or nothing (protocol 5.9). */
-const mayBeAboutSettings = ({ reason, stage }: FluxError.FluxError): boolean =>
-  stage === "connected" || reason._tag === "Rejected" || reason._tag === "InvalidRequest" || reason._tag === "InvalidSettings"
+const maxSuspicions = 3
+
+/** What an endpoint does with settings that it does not take is what an overloaded one does: a 424, or nothing (protocol 5.9). */
+const verdictOn = ({ reason, stage }: FluxError.FluxError): "innocent" | "perhaps" | "guilty" => {
+  if (reason._tag === "InvalidRequest" || reason._tag === "InvalidSettings") return "guilty"
+  return stage === "connected" || reason._tag === "Rejected" ? "perhaps" : "innocent"
+}

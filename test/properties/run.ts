@@ -101,7 +101,7 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
     )
   )
   probe = Effect.map(session.buffered, ({ behindSeconds, events, outboxBytes }) => {
-    const most = settings.outboxLimit + frameBytes + controlBytes
+    const most = FluxSettings.outboxLimit(settings) + frameBytes + controlBytes
     if (outboxBytes > most) witness.wrong.push(`${outboxBytes} bytes wait at ${now()} ms`)
     if (events > eventsBound) witness.wrong.push(`${events} events wait at ${now()} ms`)
     if (!(behindSeconds >= 0)) witness.wrong.push(`is ${behindSeconds} s behind`)
@@ -177,7 +177,7 @@ export const play = Effect.fnUntraced(function*(user: User, other: OtherSide) {
     if (Result.isSuccess(taken)) return taken.success
     const error = taken.failure instanceof FluxError.FluxError ? taken.failure : assert.fail(String(taken.failure))
     assert.deepInclude(error.reason, { _tag: "BufferOverflow", buffer: "audio", chunk: pcm.length })
-    assert.isTrue(pcm.length >= settings.outboxLimit && user.policy !== "drop-oldest" && !isMuted, "it may fit by and by")
+    assert.isTrue(pcm.length >= FluxSettings.outboxLimit(settings) && user.policy !== "drop-oldest" && !isMuted, "it may fit by and by")
     return false
   }
   const offerUnsafe = (bytes: number): void => {
