@@ -3,7 +3,7 @@
  * `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 node scratch/metrics-over-otlp.ts`
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect, Layer, Stream } from "effect"
+import { Console, Effect, Layer, Schedule, Stream } from "effect"
 import { FakeTransport, FluxSettings, Observability, Script, Transcriber } from "../src/index.ts"
 
 /** Half a second of a tone, then a second of silence: one turn. */
@@ -14,9 +14,11 @@ const Flux = (options: FakeTransport.Options) =>
   Transcriber.layer.pipe(Layer.provide(FakeTransport.layer(options)), Layer.provide(FluxSettings.layer()))
 const script = Script.fromText("I would like to cancel")
 
+/** As without it, but not for 30 s. */
+const retry = Transcriber.defaultRetry.pipe(Schedule.upTo({ times: 4 }))
 const call = (id: string, audio: Stream.Stream<Uint8Array>) =>
   audio.pipe(
-    Transcriber.transcribe({ id }),
+    Transcriber.transcribe({ id, retry }),
     Stream.runForEach((event) => event.type === "EndOfTurn" ? Console.log(`${id}: ${event.transcript} (${event.ending})`) : Effect.void)
   )
 

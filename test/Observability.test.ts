@@ -413,6 +413,7 @@ describe("layerConfig", () => {
         "flux.behind.seconds": ["s", undefined],
         "flux.outbox.bytes": ["By", undefined],
         "flux.audio.seconds": ["s", true],
+        "flux.audio.replayed": ["s", true],
         "flux.turn.latency": ["s", undefined],
         "flux.errors": ["{error}", true],
         "flux.reconnects": ["{session}", true]
@@ -421,7 +422,7 @@ describe("layerConfig", () => {
       const names = new Set(spans.map((span) => Object(span).name))
       for (const name of Object.values(Observability.spanNames)) assert.isTrue(names.has(name), name)
       const failed = spans.filter((span) => Object(span).status.code === 2).map((span) => Object(span).name)
-      // every session breaks, and the conversation with the last one that the budget has
+      // every session breaks, and the conversation with the last one that its schedule has
       assert.deepStrictEqual(failed.toSorted(), ["flux.conversation", ...Array.from({ length: 5 }, () => "flux.session"), "flux.turn"])
       const logs = bodies(posts, "/v1/logs").flatMap((body) => fieldOf(body, "logRecords")).flat()
       assert.deepStrictEqual([...new Set(logs.map((log) => Object(log).body.stringValue))], ["The session with Flux failed"])
