@@ -51,11 +51,12 @@ export const atFrames = (what: Readonly<Record<number, string | Reason>>): FakeT
     return one === undefined ? Effect.void : typeof one === "string" ? server.say(one) : server.fail(one)
   })
 
-/** Stamped audio in real time, in frames of 80 ms. */
-export const speaking = (seconds: number): Stream.Stream<Uint8Array> =>
-  Stream.range(0, Math.round(seconds / 0.08) - 1).pipe(
+/** Stamped audio in real time, in frames of 80 ms; from and to in seconds of the call. */
+export const spoken = (from: number, to: number): Stream.Stream<Uint8Array> =>
+  Stream.range(Math.round(from / 0.08), Math.round(to / 0.08) - 1).pipe(
     Stream.mapEffect((at) => Effect.as(Effect.sleep(80), Stamp.audio(at * frame, frame)))
   )
+export const speaking = (seconds: number): Stream.Stream<Uint8Array> => spoken(0, seconds)
 
 /** What a call came to. */
 export interface Call {
