@@ -60,10 +60,18 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
   cause: Schema.Defect(),
   /** What to do about the provider that was meant to give some; absent where none was. */
-  todo: Schema.optional(Schema.String)
+  todo: Schema.optional(Schema.String),
+  /**
+   * Whether the same provider may give some when it is asked again: it hung, was out of reach, answered 429 or 5xx, gave keys
+   * that had expired, or is a function that threw. Absent or false where somebody must change something first.
+   */
+  transient: Schema.optional(Schema.Boolean)
 }) {
   get hint(): string {
-    return this.todo ?? "Give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine"
+    if (this.todo !== undefined) return this.todo
+    return this.transient === true
+      ? "The provider of the credentials may give some when it is asked again; if it stays, see what ails it"
+      : "Give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine"
   }
   override get message(): string {
     return `No usable AWS credentials: ${describe(this.cause)}`
@@ -437,8 +445,8 @@ export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("Re
 export type Reason = typeof SingleReason.Type | RetriesExhausted
 
 /**
- * Which reasons a fresh session may cure; `FluxFatal` and `Unauthorized` have exceptions. A `Rejected` is retryable because an overloaded container
- * looks just like refused settings; a retry budget should count it dearly.
+ * Which reasons a fresh session may cure; `FluxFatal`, `Unauthorized` and `CredentialsUnavailable` have exceptions. A `Rejected`
+ * is retryable because an overloaded container looks just like refused settings; a retry budget should count it dearly.
  */
 export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
   InvalidSettings: false,
@@ -482,6 +490,7 @@ export class FluxError extends Schema.TaggedError<FluxError>()("FluxError", {
   /** Whether a fresh session may succeed; see {@link retryable}. */
   get isRetryable(): boolean {
     if (this.reason._tag === "FluxFatal") return this.reason.code !== "UNPARSABLE_CLIENT_MESSAGE"
+    if (this.reason._tag === "CredentialsUnavailable") return this.reason.transient === true
     if (this.reason._tag === "Unauthorized") return this.reason.isExpiredToken && this.reason.isWithinStream
     return retryable[this.reason._tag]
   }

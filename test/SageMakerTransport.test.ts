@@ -799,7 +799,7 @@ describe("SageMakerTransport refusals", () => {
       yield* server.vacant
     }))
 
-  it.live("teach the clock: after a refusal from another time, request and frames are dated by the server's", () =>
+  it.live("teach the clock: after a refusal from another time the open goes on, request and frames dated by the server's", () =>
     Effect.gen(function*() {
       const hour = 3_600_000
       let first = true
@@ -811,10 +811,8 @@ describe("SageMakerTransport refusals", () => {
         }
       })
       const transport = yield* transportTo(urlOf(server))
-      const error = yield* transport.open(query).pipe(Effect.scoped, Effect.flip)
-      assert.include(error.message, "clock of this machine is off")
-      yield* server.call
       const connection = yield* transport.open(query)
+      yield* server.call
       const call = yield* server.call
       yield* connection.send(audio(4))
       const off = (at: number): number => Math.abs(at - (Date.now() + hour))

@@ -14,7 +14,7 @@ export const credentials = Effect.fnUntraced(function*(
   target: Finding.Target
 ): Effect.fn.Return<Finding.Finding> {
   const now = yield* Clock.currentTimeMillis
-  return yield* Credentials.make(provider, bound).take.pipe(
+  return yield* Credentials.make(provider, { patience: bound }).take.pipe(
     Effect.map(({ identity }) => judge(identity, now)),
     Effect.flatMap((finding) => asWanted(finding, provider)),
     Effect.catchTag("FluxError", (error: FluxError.FluxError) => Effect.succeed(Finding.fromError(check, error, target)))

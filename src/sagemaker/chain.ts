@@ -6,6 +6,7 @@
 import type { Logger } from "@smithy/types"
 import { CredentialsProblem } from "./credentialsProblem.ts"
 import * as environment from "./environment.ts"
+import * as healing from "./healing.ts"
 import * as profiles from "./profiles.ts"
 import * as words from "./words.ts"
 
@@ -15,9 +16,10 @@ export interface Trail {
   readonly logger: Logger
   /**
    * The reason for what the chain failed with just now. Asks the role of a container or instance once more, as its words
-   * are lost. `secrets` are texts that must not come through, with those of environment and files.
+   * are lost. `secrets` are texts that must not come through, with those of environment and files. `hadRole`: the
+   * instance's role gave credentials before, so that this machine is one that has it.
    */
-  readonly explain: (cause: unknown, secrets: ReadonlyArray<string>) => Promise<CredentialsProblem>
+  readonly explain: (cause: unknown, secrets: ReadonlyArray<string>, hadRole: boolean) => Promise<CredentialsProblem>
   /** The reason where the chain has said nothing for so long: who is asked just now. */
   readonly late: (seconds: number) => Promise<CredentialsProblem>
   /** What the profile said that AWS_PROFILE names, where something else gave credentials after all. */
@@ -70,14 +72,18 @@ export const make = (): Trail => {
     if (told !== undefined && said !== undefined && told !== noWords && !said.includes(told) && said.length < maxWords) said.push(told)
   }
 
-  const explain: Trail["explain"] = async (cause, known) => {
+  const explain: Trail["explain"] = async (cause, known, hadRole) => {
     const [profile, env] = await Promise.all([profiles.look(), environment.read()])
     const secrets = [...known, ...profile.secrets, ...env.secrets]
     const final = cause instanceof Error && cause.message !== noWords ? cause : undefined
+    // any of those that are set up may give some later, whatever the others say
+    let transient = false
     const wordsOf = (link: Link): ReadonlyArray<string> => {
       const said = [...links.get(link) ?? [], ...(final !== undefined && link === asked ? [words.ofError(final)] : [])]
       return [...new Set(said.flatMap((text) => words.tidy(text, secrets) ?? []))]
     }
+    const mayPass = (link: Link): boolean =>
+      (links.get(link) ?? []).some(healing.mayPass) || (final !== undefined && link === asked && healing.errorMayPass(final))
     const parts: Array<string> = []
     const add = (who: string, said: ReadonlyArray<string>): void => {
       if (said.length > 0) parts.push(`${who}: ${said.join(", ")}`)
@@ -85,18 +91,24 @@ export const make = (): Trail => {
 
     add(names.environment, [environment.problemOf(env) ?? []].flat())
     const ofProfile = profile.problem === undefined ? ofProcess(profile, wordsOf("profile")) : [profile.problem]
+    // what the files show to be wrong stays so
+    if (profile.problem === undefined) transient ||= mayPass("profile")
     add(`profile ${profile.shown}${env.profile === undefined ? "" : " (AWS_PROFILE)"}`, ofProfile)
     if (env.tokenFile !== undefined || env.roleArn !== undefined) {
       const lack = env.tokenFile === undefined ? "AWS_WEB_IDENTITY_TOKEN_FILE" : env.roleArn === undefined ? "AWS_ROLE_ARN" : undefined
+      if (lack === undefined) transient ||= mayPass("token")
       add(names.token, lack === undefined ? wordsOf("token") : [`${lack} is not set`])
     }
     for (const link of ["container", "instance"] as const) {
       if (!links.has(link)) continue
       const said = wordsOf(link)
       // its words never reach the logger
-      add(names[link], said.length > 0 ? said : [words.tidy(await (await import("./roles.ts"))[link](), secrets) ?? "nothing"])
+      const told = said.length > 0 ? said.join(", ") : await (await import("./roles.ts"))[link]()
+      const isSetUp = link === "container" || hadRole || profile.data?.["credential_source"] === "Ec2InstanceMetadata"
+      transient ||= told === words.answersNow || (isSetUp ? healing.mayPass(told) : healing.isFailingService(told))
+      add(names[link], said.length > 0 ? said : [words.tidy(told, secrets) ?? "nothing"])
     }
-    return new CredentialsProblem(parts.join("; "), todoOf(profile, env, links, ofProfile))
+    return new CredentialsProblem(parts.join("; "), todoOf(profile, env, links, ofProfile), transient)
   }
 
   return {
@@ -112,7 +124,7 @@ export const make = (): Trail => {
       const profile = await profiles.look()
       const runs = asked === "profile" && profile.data?.["credential_process"] !== undefined
       const who = asked === "profile" ? `profile ${profile.shown}${runs ? " (its credential_process)" : ""}` : names[asked]
-      return new CredentialsProblem(`${who}: nothing came within ${seconds} s`, runs ? processTodo(profile.shown) : undefined)
+      return new CredentialsProblem(`${who}: nothing came within ${seconds} s`, runs ? processTodo(profile.shown) : undefined, true)
     },
     passedOver: async () => {
       const [profile, env] = await Promise.all([profiles.look(), environment.read()])

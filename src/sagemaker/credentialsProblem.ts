@@ -5,8 +5,11 @@ export class CredentialsProblem extends Error {
   override readonly name = "CredentialsProblem"
   /** What to do; undefined where the usual advice will do. */
   readonly todo: string | undefined
-  constructor(message: string, todo: string | undefined) {
+  /** Whether the provider may give some when it is asked again. */
+  readonly transient: boolean
+  constructor(message: string, todo: string | undefined, transient = false) {
     super(message)
     this.todo = todo
+    this.transient = transient
   }
 }

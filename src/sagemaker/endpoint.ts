@@ -152,7 +152,11 @@ const clientOf = (options: Options, region: string | undefined): { readonly clie
     ...(options.useDualStack === undefined ? {} : { useDualstackEndpoint: options.useDualStack })
   })
   const ask: Provider = (how) => client.config.credentials(how)
-  const provider = Object.assign<Provider, Pick<Provider, "trail" | "anew">>(ask, { trail, anew: () => clientOf(options, region).provider })
+  const provider = Object.assign<Provider, Pick<Provider, "trail" | "anew" | "isFixed">>(ask, {
+    trail,
+    anew: () => clientOf(options, region).provider,
+    isFixed: typeof options.credentials === "object"
+  })
   return { client, provider }
 }
 

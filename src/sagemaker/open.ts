@@ -9,10 +9,12 @@ import type { HttpHandler } from "@smithy/core/protocols"
 import type { Logger } from "@smithy/types"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
 import { makeSigner, type SigningKeys, signingKeys } from "../internal/eventStream.ts"
+import * as monotonic from "../internal/monotonic.ts"
 import * as percent from "../internal/percent.ts"
 import { streamingPayload } from "../internal/requestSignature.ts"
 import { InvokeEndpointWithBidirectionalStream } from "./command.ts"
@@ -23,7 +25,7 @@ import { bareError, fromRefusal, type Refusal } from "./errors.ts"
 import { nameOf } from "./proxy.ts"
 import * as SageMakerStream from "./stream.ts"
 
-/** How far the clock may be off before AWS refuses signatures and the SDK corrects them, ms. */
+/** How far the clock may be off before it is corrected, ms; AWS refuses signatures that are 5 min off. */
 const skewBound = 240_000
 const maxRefusalBytes = 64 * 1024
 
@@ -159,9 +161,9 @@ export const make = (
   endpoint: Resolved,
   connections: Connections
 ): (query: string) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> => {
-  const credentials = Credentials.make(endpoint.credentials)
   // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
   let clockOffset = 0
+  const credentials = Credentials.make(endpoint.credentials, { clockOffset: () => clockOffset })
   /** By their bodies, which are all that the SDK hands through. */
   const exchanges = new WeakMap<object, Exchange>()
   const requestHandler: HttpHandler<object> = {
@@ -186,7 +188,6 @@ export const make = (
       credentials: held.identity,
       maxAttempts: 1,
       retryMode: "standard",
-      systemClockOffset: clockOffset,
       logger: silent,
       requestHandler
     })
@@ -197,7 +198,8 @@ export const make = (
     return identity
   }
 
-  const attempt = Effect.fnUntraced(function*(query: string, held: Credentials.Held) {
+  /** One request, dated by the wall clock and `offset`. */
+  const attempt = Effect.fnUntraced(function*(query: string, held: Credentials.Held, offset: number) {
     const { identity } = held
     const clock = yield* Clock.Clock
     const exchange = yield* Effect.acquireRelease(
@@ -227,8 +229,8 @@ export const make = (
     ]
     const failed = (cause: unknown): FluxError.FluxError => {
       if (cause instanceof RefusalError) {
-        const offset = client.config.systemClockOffset
-        if (Math.abs(offset - clockOffset) >= skewBound) clockOffset = offset
+        const told = client.config.systemClockOffset
+        if (Math.abs(told - clockOffset) >= skewBound) clockOffset = told
         const requestId = cause.refusal.headers["x-amzn-requestid"]
         return FluxError.make(fromRefusal(cause.refusal, secrets(), endpoint.name), "open", requestId)
       }
@@ -243,6 +245,9 @@ export const make = (
       )
     }
 
+    // a step of the wall clock in mid-call changes no date
+    const opened = { wall: clock.currentTimeMillisUnsafe(), at: monotonic.millis(clock) }
+    client.config.systemClockOffset = offset
     const output = yield* Effect.tryPromise({
       try: () => client.send(command),
       catch: failed
@@ -251,12 +256,11 @@ export const make = (
     const seed = seedOf(exchange.authorization())
     if (stream === undefined || seed === undefined) return yield* Effect.die("The AWS SDK has changed: no stream, or no seed signature")
 
-    const offset = clockOffset
     const requestId = output.$metadata.requestId
     const connection = SageMakerStream.make({
       stream,
       signer: makeSigner(keys, seed),
-      millis: () => clock.currentTimeMillisUnsafe() + offset,
+      millis: () => Math.round(opened.wall + offset + monotonic.millis(clock) - opened.at),
       requestId,
       secrets: secrets(),
       onFailure: (reason) => {
@@ -273,18 +277,43 @@ export const make = (
     } satisfies FluxConnection
   })
 
+  /** What AWS says of keys where no others are to be had: a provider may have others in a moment. */
+  const withoutOthers = (error: FluxError.FluxError, held: Credentials.Held): FluxError.FluxError =>
+    credentials.mayChange(held)
+      ? FluxError.make(
+        new FluxError.CredentialsUnavailable({
+          cause: new Error(`the provider gives keys that have expired. ${error.reason.message}`),
+          todo: error.reason.hint,
+          transient: true
+        }),
+        error.stage,
+        error.requestId
+      )
+      : error
+
   return Effect.fnUntraced(function*(query) {
     const taken = yield* credentials.take
-    const held = credentials.isSpent(taken) ? yield* credentials.renew(taken) : taken
-    return yield* attempt(query, held).pipe(
-      Effect.catchIf(
-        ({ reason }) => held === taken && isExpired(reason),
-        Effect.fnUntraced(function*(error) {
-          yield* Effect.logDebug("AWS says that the credentials have expired: refreshing them")
-          const renewed = yield* credentials.renew(held)
-          return yield* Credentials.sameKeys(renewed, held) ? Effect.fail(error) : attempt(query, renewed)
-        })
-      )
-    )
+    let held = credentials.isSpent(taken) ? yield* credentials.renew(taken) : taken
+    // each is done once
+    let mayRenew = held === taken
+    let mayCorrect = true
+    for (;;) {
+      const offset = clockOffset
+      const opened = yield* Effect.result(attempt(query, held, offset))
+      if (Result.isSuccess(opened)) return opened.success
+      const error = opened.failure
+      if (isExpired(error.reason)) {
+        credentials.spend(held)
+        if (!mayRenew) return yield* withoutOthers(error, held)
+        mayRenew = false
+        yield* Effect.logDebug("AWS says that the credentials have expired: refreshing them")
+        const renewed = yield* credentials.renew(held)
+        if (Credentials.sameKeys(renewed, held)) return yield* withoutOthers(error, held)
+        held = renewed
+      } else if (mayCorrect && error.reason._tag === "Unauthorized" && Math.abs(clockOffset - offset) >= skewBound) {
+        mayCorrect = false
+        yield* Effect.logDebug("the clock of this machine is off: the request is signed again by that of AWS")
+      } else return yield* error
+    }
   })
 }

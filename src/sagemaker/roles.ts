@@ -12,7 +12,7 @@ export const instance = (): Promise<string> => answerOf(() => fromInstanceMetada
 const answerOf = async (ask: () => Promise<unknown>): Promise<string> => {
   try {
     await ask()
-    return "it did not answer at first, and does now"
+    return words.answersNow
   } catch (error) {
     return error instanceof Error ? words.ofError(error) : "unknown failure"
   }

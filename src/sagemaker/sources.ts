@@ -4,6 +4,8 @@
 export interface Source {
   /** For people: `environment variables`. */
   readonly name: string
+  /** Its keys stand there as they are: no others come from it until somebody writes them. */
+  readonly isFixed?: true
   /** What its keys are called there, where they have names. */
   readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken: string }
 }
@@ -23,7 +25,7 @@ const byProfile: Source = { name: "SSO by a profile" }
 const sso: Source = { name: "SSO" }
 
 const sources: ReadonlyArray<readonly [mark: string, source: Source]> = [
-  ["CREDENTIALS_ENV_VARS", { name: "environment variables", keys: inEnvironment }],
+  ["CREDENTIALS_ENV_VARS", { name: "environment variables", isFixed: true, keys: inEnvironment }],
   ["CREDENTIALS_ENV_VARS_STS_WEB_ID_TOKEN", { name: "a web identity token (AWS_WEB_IDENTITY_TOKEN_FILE)" }],
   ["CREDENTIALS_PROFILE_STS_WEB_ID_TOKEN", { name: "a web identity token of a profile" }],
   ["CREDENTIALS_PROFILE_SSO", byProfile],
@@ -32,12 +34,12 @@ const sources: ReadonlyArray<readonly [mark: string, source: Source]> = [
   ["CREDENTIALS_PROFILE_LOGIN", { name: "aws login by a profile" }],
   ["CREDENTIALS_PROFILE_SOURCE_PROFILE", assumed],
   ["CREDENTIALS_PROFILE_NAMED_PROVIDER", assumed],
-  ["CREDENTIALS_PROFILE", { name: "a profile in the shared files", keys: inProfile }],
+  ["CREDENTIALS_PROFILE", { name: "a profile in the shared files", isFixed: true, keys: inProfile }],
   ["CREDENTIALS_SSO", sso],
   ["CREDENTIALS_SSO_LEGACY", sso],
   ["CREDENTIALS_PROCESS", { name: "a credential_process", keys: inJson }],
   ["CREDENTIALS_LOGIN", { name: "aws login" }],
   ["CREDENTIALS_HTTP", { name: "the container's role" }],
   ["CREDENTIALS_IMDS", { name: "the instance's role" }],
-  ["CREDENTIALS_CODE", { name: "the program", keys: { accessKeyId: "accessKeyId", secretAccessKey: "secretAccessKey", sessionToken: "sessionToken" } }]
+  ["CREDENTIALS_CODE", { name: "the program", isFixed: true, keys: { accessKeyId: "accessKeyId", secretAccessKey: "secretAccessKey", sessionToken: "sessionToken" } }]
 ]

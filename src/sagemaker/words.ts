@@ -10,6 +10,9 @@ export const tidy = (words: string, secrets: ReadonlyArray<string>): string | un
   return line === "" ? "its credential_process failed, and said nothing on stderr" : `its credential_process failed: ${line}`
 }
 
+/** What is said of a role that failed, and gave credentials when it was asked once more for its words. */
+export const answersNow = "it did not answer at first, and does now"
+
 /** What an error says, with its code. What JSON it could not read may be a key. */
 export const ofError = (error: Error): string => {
   if (error instanceof SyntaxError) return "its answer is not JSON"
@@ -30,6 +33,8 @@ const lineOf = (text: string): string => {
 /** What the chain says of what is not set up, or says twice. */
 const noise: ReadonlyArray<RegExp> = [
   /checking config file next/,
+  // settings of the clients that the chain makes for itself
+  /^Not found in (?:ENV|config files)\b/,
   /did not contain credential_process/,
   /could not be found in shared credentials file/,
   /^Web identity configuration not specified/,

@@ -4,6 +4,8 @@
  * side does.
  */
 import type * as http2 from "node:http2"
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import { encode, type HeaderValue, payloadPart } from "../../internal/eventStream.ts"
 import { type Chain, type Inbound, make as makeReader } from "./inbound.ts"
 import * as outlet from "./outlet.ts"
@@ -16,6 +18,8 @@ export interface Options {
   /** What chunk signatures are checked against; without it, only their size is. */
   readonly chain: Chain | undefined
   readonly after: Surroundings["after"]
+  /** The wall clock, ms: clients learn from the responses' date how far their own is off. */
+  readonly now: () => number
   /** Destroys the connection without a word of HTTP/2. */
   readonly drop: () => void
 }
@@ -35,7 +39,7 @@ const lingerMillis = 60_000
 const maxCode = 0x7fff_ffff
 
 /** Serves a stream that has just come in. */
-export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requestId }: Options): Exchange => {
+export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, now, requestId }: Options): Exchange => {
   const reader = makeReader(chain)
   // the response is over, or about to be
   let ended = false
@@ -77,7 +81,7 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
     refuse: (refusal) => {
       if (ended || stream.headersSent || gone()) return
       conclude()
-      stream.respond(refusalHeaders(refusal, requestId))
+      stream.respond({ ...refusalHeaders(refusal, requestId), ...dateHeader(now()) })
       stream.end(refusal.body)
       stream.resume()
     },
@@ -88,7 +92,8 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
         ":status": 200,
         "content-type": "application/vnd.amazon.eventstream",
         "x-amzn-requestid": requestId,
-        "x-amzn-invoked-production-variant": "simulator"
+        "x-amzn-invoked-production-variant": "simulator",
+        ...dateHeader(now())
       }, { waitForTrailers: true })
     },
     say: (text) => {
@@ -173,6 +178,10 @@ export const make = (stream: http2.ServerHttp2Stream, { after, chain, drop, requ
 
 const ignore = (): void => {}
 const utf8 = new TextEncoder()
+
+/** Node would give that of the machine. */
+const dateHeader = (millis: number): http2.OutgoingHttpHeaders =>
+  Option.match(DateTime.make(millis), { onNone: () => ({}), onSome: (at) => ({ date: DateTime.toDateUtc(at).toUTCString() }) })
 
 const refusalHeaders = (
   { contentType = "application/json", errorType, status }: Refusal,

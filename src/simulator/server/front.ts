@@ -73,6 +73,8 @@ interface Connection {
 
 /** Makes the server. */
 export const make = ({ after, clock, decoded, endpoint, onRubbish, onStranger, rules, secure }: Options): Front => {
+  /** Wall time, as dates of requests and answers have it. */
+  const now = (): number => clock.currentTimeMillisUnsafe()
   const server = http2.createServer(limits)
   const enter = entrance.make({
     secureContext: secure && tls.createSecureContext({ cert: secure.cert, key: secure.key }),
@@ -134,16 +136,16 @@ export const make = ({ after, clock, decoded, endpoint, onRubbish, onStranger, r
       })
       timers.add(stop)
     }
-    const judged = admission.judge(requestOf(headers), rules, clock.currentTimeMillisUnsafe())
+    const judged = admission.judge(requestOf(headers), rules, now())
     if (Result.isFailure(judged)) {
       const { refusal, request } = judged.failure
-      exchange.make(stream, { requestId, chain: undefined, after: later, drop }).wire.refuse(refusal)
+      exchange.make(stream, { requestId, chain: undefined, after: later, now, drop }).wire.refuse(refusal)
       // somebody who looks whether there is a server has no session
       const isProbe = request.endpointName === undefined && headers[":method"] === "GET"
-      return isProbe ? undefined : endpoint.refused({ ...request, requestId }, refusal, clock.currentTimeMillisUnsafe())
+      return isProbe ? undefined : endpoint.refused({ ...request, requestId }, refusal, now())
     }
     const { chain, request } = judged.success
-    const { play, wire } = exchange.make(stream, { requestId, chain, after: later, drop })
+    const { play, wire } = exchange.make(stream, { requestId, chain, after: later, now, drop })
     play(endpoint.open({ ...request, requestId, fluxRequestId: crypto.randomUUID() }, wire, { now: monotonic.dated(clock), after: later, decoded }))
   }
 

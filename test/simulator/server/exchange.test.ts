@@ -29,6 +29,9 @@ interface Served {
 }
 
 const request = { ":path": "/", ":authority": "x" }
+/** The server's wall clock, and how HTTP writes it: the example of RFC 9110, 5.6.7. */
+const wall = 784_111_777_000
+const wallInHttp = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 /** A server of one stream, whose player only notes what it is told. */
 const serve = (
@@ -62,6 +65,7 @@ const serve = (
         requestId: "request-1",
         chain: undefined,
         after: (millis, run) => void timers.push({ millis, run }),
+        now: () => wall,
         drop: () => tcp?.destroy()
       })
       play(player)
@@ -165,6 +169,7 @@ describe("exchange", () => {
       assert.strictEqual(h2.bodyOf(page.client.frames).toString(), "<html/>")
       const { ":status": status, "content-type": type, ...others } = page.stream.sentHeaders ?? {}
       assert.deepStrictEqual([status, type], [500, "text/html"])
+      assert.strictEqual(others["date"], wallInHttp)
       assert.notProperty(others, "x-amzn-errortype")
       const headless = yield* serve([], "HEAD")
       headless.wire.refuse({ status: 400, errorType: "x", body: "{}", reason: "" })
