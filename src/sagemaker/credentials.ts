@@ -16,7 +16,7 @@ import type { Trail } from "./chain.ts"
 import { CredentialsProblem } from "./credentialsProblem.ts"
 import { bareError } from "./errors.ts"
 import * as healing from "./healing.ts"
-import { sourceOf } from "./sources.ts"
+import { type Source, sourceOf } from "./sources.ts"
 
 /** Gives the credentials of now, as the SDK's clients do; a forced refresh passes over those that are kept. */
 export interface Provider {
@@ -32,6 +32,8 @@ export interface Provider {
 /** Credentials as they were had at one time. A refresh makes others of them, even where it gives the same keys. */
 export interface Held {
   readonly identity: AwsCredentialIdentity
+  /** As it was marked when they came: the SDK marks keys that it signs with as the program's. */
+  readonly source: Source | undefined
 }
 
 /** The credentials of one endpoint's sessions. */
@@ -140,13 +142,13 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
 
   const ask: (options?: { readonly forceRefresh: true }) => Promise<Held> = async (options) => {
     const { trail } = source
-    const hadRole = latest !== undefined && sourceOf(latest.identity) === undefined
+    const hadRole = latest !== undefined && latest.source === undefined
     const identity = await source(options).catch(async (cause: unknown) => {
       throw trail === undefined ? cause : await trail.explain(cause, secrets(), hadRole).catch(() => cause)
     })
     const problem = problemOf(identity)
     if (problem !== undefined) throw problem
-    return { identity }
+    return { identity, source: sourceOf(identity) }
   }
   /**
    * Keys that look as if they had expired are passed over for good ones. Where there are none, they are signed with, and AWS
@@ -266,7 +268,7 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
       }),
     spend,
     isSpent: (held) => spent.has(held),
-    mayChange: ({ identity }) => provider.isFixed !== true && sourceOf(identity)?.isFixed !== true
+    mayChange: (held) => provider.isFixed !== true && held.source?.isFixed !== true
   }
 }
 
