@@ -65,6 +65,14 @@ describe("FluxError", () => {
     assert.deepStrictEqual(["UnrecognizedClientException", "InvalidSignatureException", undefined].map((type) => refused(type)), [false, false, false])
   })
 
+  it("is worth another try where the provider of credentials may give some later, and only there", () => {
+    const without = (transient?: boolean) =>
+      FluxError.make(new FluxError.CredentialsUnavailable({ cause: new Error("x"), ...(transient === undefined ? {} : { transient }) }), "open")
+    assert.deepStrictEqual([without(true), without(false), without()].map(({ isRetryable }) => isRetryable), [true, false, false])
+    assert.match(without(true).message, /may give some when it is asked again/)
+    assert.match(without().message, /AWS_ACCESS_KEY_ID.*AWS_PROFILE.*role/)
+  })
+
   it("keeps the last reason of a budget that is used up", () => {
     const last = new FluxError.Throttled({ detail: "Rate exceeded" })
     assert.match(message(new FluxError.RetriesExhausted({ attempts: 5, last })), /5 attempts.*Rate exceeded.*more slowly/)

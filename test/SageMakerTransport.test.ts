@@ -8,6 +8,7 @@ import { addAbortSignal } from "node:stream"
 import * as tls from "node:tls"
 import { inspect } from "node:util"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -25,6 +26,7 @@ import * as certificate from "../src/simulator/server/certificate.ts"
 import { withEnvironment } from "./support/awsEnvironment.ts"
 import * as bare from "./support/bareServer.ts"
 import { credentials as keys, seedOf, vectorMillis } from "./support/rawClient.ts"
+import * as steppedClock from "./support/steppedClock.ts"
 
 const localhost = await Effect.runPromise(certificate.make("localhost"))
 const credentials = { ...keys, sessionToken: "FwoGZXIvYXdzEXAMPLETOKEN" }
@@ -128,6 +130,21 @@ describe("SageMakerTransport.open", () => {
       assert.deepStrictEqual(frames.map((frame) => bare.decode(frame).body.length), [16 + 107 + 2560, 16 + 105 + 2, 16 + 107, 0])
       const inner = bare.decode(bare.decode(frames[1] ?? new Uint8Array()).body)
       assert.deepStrictEqual([inner.headers["DataType"]?.value, Buffer.from(inner.body).toString()], ["UTF8", "{}"])
+    }))
+
+  it.effect("dates frames by the time since the opening: a step of the wall clock in mid-call changes none", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(vectorMillis)
+      const { clock, setOff } = yield* steppedClock.make
+      const { call, connection } = yield* Effect.provideService(opened(), Clock.Clock, clock)
+      yield* connection.send(audio(4))
+      for (const step of [3_600_000, -3_600_000]) {
+        setOff(step)
+        yield* TestClock.adjust(80)
+        yield* connection.send(audio(4))
+      }
+      const frames = [yield* call.frame, yield* call.frame, yield* call.frame]
+      assert.deepStrictEqual(frames.map(bare.dateOf), [vectorMillis, vectorMillis + 80, vectorMillis + 160])
     }))
 
   it.live("keeps the chain whole when senders are interrupted", () =>

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as http2 from "node:http2"
 import * as net from "node:net"
+import { CredentialsProviderError } from "@smithy/core/config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
@@ -166,10 +167,18 @@ const cases: ReadonlyArray<Case> = [
   {
     what: "no credentials",
     at: Effect.succeed("http://127.0.0.1:1"),
-    options: { credentials: () => Promise.reject(new Error("Could not load credentials from any providers")) },
+    options: { credentials: () => Promise.reject(new CredentialsProviderError("Could not load credentials from any providers")) },
     reason: "CredentialsUnavailable",
     stage: "open",
     says: [/Could not load credentials from any providers/, /AWS_ACCESS_KEY_ID/, /AWS_PROFILE/, /role/]
+  },
+  {
+    what: "a provider that fails for now",
+    at: Effect.succeed("http://127.0.0.1:1"),
+    options: { credentials: () => Promise.reject(new Error("the vault is away")) },
+    reason: "CredentialsUnavailable",
+    stage: "open",
+    says: [/the vault is away/, /may give some when it is asked again/]
   },
   {
     what: "nothing that listens",

@@ -215,12 +215,6 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
     cause instanceof CredentialsProblem
       ? { cause, transient: cause.transient }
       : { cause: bareError(cause, secrets()), transient: healing.thrownMayPass(cause) }
-  /** Nothing came in so many seconds. */
-  const late = (trail: Trail | undefined, seconds: number) => {
-    const plain = new Error(`nothing came within ${seconds} s`)
-    const named = trail === undefined ? Effect.succeed(plain) : Effect.orElseSucceed(Effect.tryPromise(() => trail.late(seconds)), () => plain)
-    return Effect.flatMap(named, (cause) => Effect.fail(unusable(cause, true)))
-  }
   /** Signs with the keys in hand all the same, and says why. */
   const instead = (held: Held, kind: string, why: string): Held => {
     warn(kind, `AWS credentials: the provider gives none, and those had before are used, which are good still: ${why}`)
@@ -274,6 +268,13 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
 
 /** Begins it once the caller has noted it. */
 const later = (begin: () => Promise<Held>): Promise<Held> => Promise.resolve().then(begin)
+
+/** Nothing came in so many seconds. */
+const late = (trail: Trail | undefined, seconds: number): Effect.Effect<never, FluxError.FluxError> => {
+  const plain = new Error(`nothing came within ${seconds} s`)
+  const named = trail === undefined ? Effect.succeed(plain) : Effect.orElseSucceed(Effect.tryPromise(() => trail.late(seconds)), () => plain)
+  return Effect.flatMap(named, (cause) => Effect.fail(unusable(cause, true)))
+}
 
 /** When keys expire, ms; never where they say nothing of it, or no date. */
 const expirationOf = ({ expiration }: AwsCredentialIdentity): number => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import type { AwsCredentialIdentity } from "@smithy/types"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -652,6 +653,25 @@ describe("a call to an endpoint for which the first credentials have expired", (
       assert.deepStrictEqual(endings, ["fault", "flux-closed"])
       assert.deepStrictEqual(asked, ["look", "force"])
     }))
+
+  const failing: ReadonlyArray<readonly [string, () => Promise<AwsCredentialIdentity>]> = [
+    ["throws", () => Promise.reject(new Error("STS is away"))],
+    ["hangs", () => new Promise(() => undefined)],
+    ["gives keys that have expired", () => Promise.resolve({ ...keysOf(9), expiration: dateOf(0) })]
+  ]
+  for (const [what, fails] of failing) {
+    it.live(`is heard to its end where it reconnects while the provider ${what}: the keys in hand are good`, () =>
+      Effect.gen(function*() {
+        // as they near their expiration, the SDK asks for others each time
+        const nearing = yield* Effect.map(Clock.currentTimeMillis, (now) => ({ ...keysOf(1), expiration: dateOf(now + 120_000) }))
+        const { asked, provider } = source((n) => n <= 2 ? nearing : fails())
+        const { ended, endings } = yield* transcribe({ fault: "error-frame", session: 0, turn: 0, after: 0.2 }, provider)
+        assert.deepStrictEqual(ended, Exit.succeed("hello there"))
+        assert.deepStrictEqual(endings, ["fault", "flux-closed"])
+        // the SDK asks twice for the first
+        assert.isAbove(asked.length, 2)
+      }))
+  }
 
   it.live("fails where they cannot change", () =>
     Effect.gen(function*() {

@@ -6,6 +6,7 @@ import * as http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { CredentialsProviderError } from "@smithy/core/config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Credentials from "../../src/sagemaker/credentials.ts"
 import * as endpoint from "../../src/sagemaker/endpoint.ts"
@@ -14,19 +15,19 @@ import { type Environment, withEnvironment } from "../support/awsEnvironment.ts"
 
 const nobody = "http://127.0.0.1:1"
 
-/** An answer of a service. */
+/** An answer of a service; none with status 0. */
 interface Answer {
   readonly status: number
   readonly body?: string
   readonly type?: string
 }
-/** A service whose answer can be changed. */
-const serving = (first: Answer | ((path: string) => Answer)) =>
+/** A service that answers so. */
+const serving = (answer: Answer | ((path: string) => Answer)) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      let answer = first
       const server = http.createServer((request, response) => {
         const { body = "no", status, type } = typeof answer === "function" ? answer(request.url ?? "") : answer
+        if (status === 0) return
         response.writeHead(status, type === undefined ? {} : { "x-amzn-errortype": type, "content-type": "text/xml" })
         response.end(body)
       })
@@ -34,8 +35,7 @@ const serving = (first: Answer | ((path: string) => Answer)) =>
       const address = server.address()
       return {
         server,
-        url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-        answers: (next: Answer) => void (answer = next)
+        url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
       }
     }),
     ({ server }) =>
@@ -189,9 +189,18 @@ describe("the default chain", () => {
       }))
   }
 
+  it.live("nothing set up, and nobody who answers for an instance: stays, and is known within 6 s", () =>
+    Effect.gen(function*() {
+      // takes a request, and says nothing, as the network does of a laptop
+      const { url } = yield* serving({ status: 0 })
+      const [took, { passes, words }] = yield* Effect.timed(withEnvironment(instanceAt(url))(failure))
+      assert.match(words, /instance's role: .*TimeoutError/)
+      assert.isFalse(passes)
+      assert.isBelow(Duration.toMillis(took), 6000)
+    }))
+
   it.live("an instance's role that gave keys before, and is out of reach for a moment: may pass", () =>
     Effect.gen(function*() {
-      // these last no longer than it takes to ask again
       const keys = { AccessKeyId: "ASIAINSTANCE", SecretAccessKey: "secret-of-role", Token: "token-of-role", Expiration: "2099-01-01T00:00:00Z" }
       const { server, url } = yield* serving((path) => ({ status: 200, body: path.endsWith("/r") ? JSON.stringify(keys) : path.endsWith("/token") ? "t" : "r" }))
       yield* Effect.gen(function*() {
