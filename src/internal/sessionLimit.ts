@@ -3,9 +3,9 @@
  * paid for.
  */
 
-/** So many sessions at most, in so many minutes. */
+/** So many sessions at most, in any ten minutes. */
 export const maxSessions = 20
-export const windowMinutes = 10
+const windowMillis = 600_000
 
 /** See the module. */
 export interface SessionLimit {
@@ -19,11 +19,11 @@ export const make = (now: () => number): SessionLimit => {
   let times: ReadonlyArray<number> = []
   return {
     note: () => {
-      const from = now() - windowMinutes * 60_000
+      const from = now() - windowMillis
       times = [...times.filter((at) => at > from), now()]
     },
     isReached: () => {
-      const from = now() - windowMinutes * 60_000
+      const from = now() - windowMillis
       return times.filter((at) => at > from).length >= maxSessions
     }
   }
