@@ -87,13 +87,12 @@ export const make = (options: {
     once,
     lives: () => lives,
     open: (scope, way) => {
-      const { budget } = way
+      const { budget, purpose } = way
       const wait = (error: FluxError): Effect.Effect<void, FluxError> =>
         Effect.flatMap(budget.next(error), (delay) => {
           way.onRetry(error)
           return Effect.sleep(delay)
         })
-      const { purpose } = way
       const attempt = Effect.suspend(() => {
         budget.time.run()
         budget.attempt()
