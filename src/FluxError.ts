@@ -345,6 +345,16 @@ export class SessionLimit extends Schema.TaggedError<SessionLimit>()("SessionLim
   }
 }
 
+/** A call or session was asked for something, or had yet to give it, when it ended as it was meant to: its audio had ended, or its Scope was closed. */
+export class CallOver extends Schema.TaggedError<CallOver>()("CallOver", {
+  ending: Schema.Literals(["finished", "closed"])
+}) {
+  readonly hint: string = "Nothing is wrong with it, and nothing is to be done"
+  override get message(): string {
+    return `The call is over: ${this.ending === "finished" ? "its audio has ended" : "its Scope was closed"}`
+  }
+}
+
 /** The transcriber ends its conversations and opens no other one. */
 export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDown", {}) {
   readonly hint: string = "Open it in another process; this one is about to end"
@@ -408,6 +418,7 @@ const SingleReason = Schema.Union([
   SettingsRefused,
   ConfigureUnanswered,
   SessionLimit,
+  CallOver,
   ShuttingDown,
   ShutdownTimeout,
   UnsupportedByEndpoint,
@@ -469,6 +480,7 @@ export const retryable: Readonly<Record<Reason["_tag"], boolean>> = {
   SettingsRefused: false,
   ConfigureUnanswered: true,
   SessionLimit: true,
+  CallOver: false,
   ShuttingDown: false,
   ShutdownTimeout: false,
   UnsupportedByEndpoint: false,

@@ -86,13 +86,13 @@ export interface PromiseConversation extends AsyncDisposable {
    * no bytes. Where a peer decides on the size of a chunk, bound what the peer may send, or catch it.
    */
   readonly offer: (pcm: Audio.Bytes) => boolean
-  /** Changes settings; resolves when they are in force, rejects where they cannot be, and then the conversation goes on as before. */
+  /** Changes settings; resolves when they are in force, rejects where they cannot be, and then the conversation goes on as before, or is over (`CallOver`). */
   readonly update: (patch: FluxSettings.SettingsPatch) => Promise<"configured" | "rotated">
   /** Ends the open turn now. */
   readonly endTurn: () => Promise<void>
   /** While muted, audio is not sent, and moves time on. */
   readonly setMuted: (muted: boolean) => void
-  /** Ends the audio, waits for the last words, and frees everything; the last events can still be read. */
+  /** Ends the audio, waits for the last words, and frees everything; the last events can still be read. Rejects with `CallOver` where `close` comes before. */
   readonly finish: () => Promise<void>
   /** Ends the conversation without waiting for the last words, and frees its connection. Never rejects. */
   readonly close: () => Promise<void>

@@ -76,7 +76,8 @@ export interface Conversation extends
    * numerals (`configured`), with another session for all that the running one cannot have (`rotated`), which takes over
    * when no turn is open. All or nothing. Fails with `InvalidSettings`; with `UnsupportedByEndpoint` for another encoding
    * or sample rate; with `SettingsRefused` and `ConfigureUnanswered`; and with what the other session failed with: then
-   * the conversation goes on as before, and says `SettingsRejected`.
+   * the conversation goes on as before, and says `SettingsRejected`. After `finish`, and where the end comes before they
+   * are in force, with `CallOver`.
    */
   readonly update: (patch: FluxSettings.SettingsPatch) => Effect.Effect<Applied, FluxError.FluxError>
 }

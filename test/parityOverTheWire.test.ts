@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
@@ -15,7 +17,7 @@ import * as SimulatorServer from "../src/simulator/SimulatorServer.ts"
 import * as Transcriber from "../src/Transcriber.ts"
 import { becomes } from "./support/becomes.ts"
 import { credentials } from "./support/rawClient.ts"
-import { once } from "./support/session.ts"
+import { errorOf, fork, once } from "./support/session.ts"
 import { draw } from "./support/sound.ts"
 
 const script = Script.fromText("one two\nthree four")
@@ -129,6 +131,24 @@ describe("a running session, over the wire", () => {
             })
         )
         assert.strictEqual(events.some(({ type }) => type === "SettingsRejected"), fault === "configure-failure")
+      }
+    }))
+
+  it.live("what is asked for and waited for when the call ends comes with the last words, or the call is over", () =>
+    Effect.gen(function*() {
+      for (const [fault, came] of [[{ fault: "lag", delay: 300 }, "configured"], [{ fault: "configure-lost" }, "CallOver"]] as const) {
+        yield* calling({ profile: "hosted-2026-09", faults: [fault] }, {}, (call, { first }) =>
+          Effect.gen(function*() {
+            yield* call.send(draw("vvvvvvvv"))
+            yield* first("StartOfTurn")
+            const update = yield* fork(Effect.exit(call.update({ eotThreshold: 0.6 })))
+            const ending = yield* fork(Effect.exit(call.endTurn))
+            yield* call.finish
+            assert.strictEqual((yield* Fiber.join(ending))._tag, "Success")
+            const exit = yield* Fiber.join(update)
+            assert.strictEqual(Exit.isSuccess(exit) ? exit.value : errorOf(exit)?.reason._tag, came)
+            assert.strictEqual((yield* Effect.flip(call.update({ eotThreshold: 0.7 }))).reason._tag, "CallOver")
+          }))
       }
     }))
 

@@ -138,7 +138,7 @@ describe("shutdown", () => {
       // what is mute is asked by one more session: twice the bound of draining, and less than a second for all else
       assert.isBelow(at - began, 31_000)
 
-      for (const updating of updates) assert.strictEqual(tagOf(yield* Fiber.join(updating)), "ConnectionLost")
+      for (const updating of updates) assert.strictEqual(tagOf(yield* Fiber.join(updating)), "CallOver")
 
       // nobody waits for what follows
       const unread = conversations.get("unread-0")

@@ -251,7 +251,7 @@ export const make = (options: {
   /** What whoever asks something of the conversation fails with from now on. */
   const errorOf = (cause: Cause.Cause<FluxError.FluxError>): FluxError.FluxError =>
     Option.getOrElse(Cause.findErrorOption(cause), () =>
-      FluxError.make(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" }), "closing"))
+      FluxError.make(scopeClosed ? new FluxError.CallOver({ ending: "closed" }) : new FluxError.ConnectionLost({ detail: "the session died" }), "closing"))
   const tellLost = (): void => {
     const session = relay.current()?.session
     if (session === undefined) return
@@ -278,7 +278,8 @@ export const make = (options: {
       if (scopeClosed) relay.current()?.session.tell({ type: "ReaderStopped", ending: "closed" })
       audio.finish()
       Deferred.doneUnsafe(connected, Exit.fail(error))
-      Deferred.doneUnsafe(outcome, exit)
+      // an interruption is not that of those who wait
+      Deferred.doneUnsafe(outcome, Exit.hasInterrupts(exit) ? Exit.fail(error) : exit)
       // whoever still listens after the Scope was closed has heard all there is
       if (Exit.isSuccess(exit) || scopeClosed) events.end()
       else events.failCause(exit.cause)
@@ -291,8 +292,9 @@ export const make = (options: {
     const live = relay.current()
     return live === undefined || (!over && relays.isOver(live)) ? undefined : live.session
   }
-  /** The one that breaks is not the last word on it. */
-  const isRetried = (error: FluxError.FluxError): boolean => survival !== undefined && budget.mayHeal(error)
+  /** The session that breaks, or ends with the conversation, is not the last word on it. */
+  const isRetried = (error: FluxError.FluxError): boolean =>
+    survival !== undefined && (budget.mayHeal(error) || error.reason._tag === "CallOver")
   /** Again on the session that goes on, where one breaks or is replaced. */
   const endTurn = (asked: number): Effect.Effect<void, FluxError.FluxError> => Effect.suspend(() => {
     const live = relay.current()
@@ -311,7 +313,8 @@ export const make = (options: {
   const change: OpenedConversation["change"] = (next) =>
     Effect.suspend(() => {
       const session = relay.current()?.session
-      return survival === undefined && session !== undefined ? Effect.as(session.change(next), "configured" as const) : wanted.change(next)
+      if (survival !== undefined || session === undefined) return wanted.change(next)
+      return Effect.as(Effect.andThen(wanted.isOpen, session.change(next)), "configured" as const)
     })
 
   return {

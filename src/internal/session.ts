@@ -95,6 +95,7 @@ export const make = (options: {
   let tells = false
   let retired = false
   let acceptedAt: number | undefined
+  let endedWith: FluxError.FluxError | undefined
   /** It was not accepted, or not Connected, in time. */
   let tooLate: FluxError.FluxError | undefined
   /** When the session came to where it is: opening, accepted, ready; ms. */
@@ -105,6 +106,7 @@ export const make = (options: {
     status === "opening" ? "open" : status === "accepted" ? "connected" : status === "ready" ? "streaming" : "closing"
   const failure = (reason: FluxError.Reason): FluxError.FluxError =>
     FluxError.make(reason, stage(), connection?.requestId)
+  const over = (ending: FluxError.CallOver["ending"]): FluxError.FluxError => failure(new FluxError.CallOver({ ending }))
   const discreet = discretion.make(options.settings)
   /** An error that holds what others say. */
   const atThisStage = ({ reason, requestId }: FluxError.FluxError): FluxError.FluxError =>
@@ -507,13 +509,17 @@ export const make = (options: {
   /** What whoever asks something of the session fails with from now on. */
   const errorOf = (exit: Exit.Exit<Ending, FluxError.FluxError>): FluxError.FluxError =>
     Exit.isSuccess(exit)
-      ? failure(new FluxError.ConnectionLost({ detail: "the session has ended" }))
+      ? over("finished")
       : Option.getOrElse(Cause.findErrorOption(exit.cause), () =>
-        failure(new FluxError.ConnectionLost({ detail: scopeClosed ? "its Scope was closed" : "the session died" })))
+        scopeClosed ? over("closed") : failure(new FluxError.ConnectionLost({ detail: "the session died" })))
+  /** How it ended for those who wait for that: an interruption is not theirs. */
+  const told = (exit: Exit.Exit<Ending, FluxError.FluxError>): Exit.Exit<void, FluxError.FluxError> =>
+    Exit.isSuccess(exit) ? Exit.void : Exit.hasInterrupts(exit) ? Exit.fail(errorOf(exit)) : exit
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    changes.stop(errorOf(exit))
-    Deferred.doneUnsafe(ended, Exit.asVoid(exit))
+    endedWith = errorOf(exit)
+    changes.stop(endedWith)
+    Deferred.doneUnsafe(ended, told(exit))
   }
 
   /** The error itself goes to whoever listens; this is for the metrics, log and trace of all calls. */
@@ -549,7 +555,7 @@ export const make = (options: {
       if (connection?.variant !== undefined) yield* Effect.annotateCurrentSpan("flux.variant", connection.variant)
       yield* tellFailure(exit)
       outbox.close()
-      options.onOver(Exit.isSuccess(exit) ? Exit.void : Exit.hasInterrupts(exit) ? Exit.fail(errorOf(exit)) : exit)
+      options.onOver(told(exit))
       yield* close(exit, scope)
       settle(exit)
       return yield* exit
@@ -583,16 +589,15 @@ export const make = (options: {
       tells = false
       outbox.stop()
       watchdog.turnOpen(false)
-      changes.stop(failure(new FluxError.ConnectionLost({ detail: "another session has taken over" })))
+      // of this session: what is wanted of it goes on to the next one
+      changes.stop(over("finished"))
     },
     isRetired: () => retired,
     tell: source.pushLast,
     obstacles: (settings) => changes.obstacles(settings),
     change: (next) =>
       Effect.suspend(() => {
-        if (status === "finishing" || status === "ended") {
-          return Effect.fail(failure(new FluxError.ConnectionLost({ detail: "the session is over" })))
-        }
+        if (status === "finishing" || status === "ended") return Effect.fail(endedWith ?? over("finished"))
         return changes.change((current) => Result.tap(next(current), discreet.learn))
       }),
     endTurn: endTurn.run,

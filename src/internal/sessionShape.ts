@@ -47,7 +47,7 @@ export interface Session {
    * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
    * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. A chunk may be larger than
    * `outboxLimit`: it goes in by and by, or its end stays, or it is refused. Audio sent before Connected is kept in order,
-   * after `finish` or `endAudio` it is ignored. The bytes are copied by the time this completes. What is no bytes fails with
+   * after `finish` or `endAudio` it is ignored, after its Scope was closed it fails with `CallOver`. The bytes are copied by the time this completes. What is no bytes fails with
    * `UnsupportedAudio`, and the session lives.
    */
   readonly send: (pcm: Audio.Bytes) => Effect.Effect<void, FluxError.FluxError>
@@ -64,18 +64,19 @@ export interface Session {
    * Changes settings; completes when they are in force. Those of the client alone are at once; thresholds, keyterms,
    * language hints and numerals when Flux has taken them; all others with another session, where there may be one. All or
    * nothing: fails with `UnsupportedByEndpoint` where one of them cannot change at all, with `SettingsRefused` where Flux
-   * refuses, with `ConfigureUnanswered`, and with what the other session failed with.
+   * refuses, with `ConfigureUnanswered`, and with what the other session failed with. After `finish` or `endAudio`, and
+   * where the end comes before the answer, with `CallOver`.
    */
   readonly update: (settings: FluxSettings.Settings) => Effect.Effect<Applied, FluxError.FluxError>
   /**
    * Ends the open turn behind all audio offered so far: by ForceEndTurn where the endpoint takes it, else by silence in
-   * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s. Audio offered meanwhile belongs to
-   * the next turn.
+   * real time; completes when it has ended, at the latest after eotTimeoutMs + 2 s, or with the call, whose end ends it.
+   * Audio offered meanwhile belongs to the next turn. Fails with `CallOver` where the Scope is closed.
    */
   readonly endTurn: Effect.Effect<void, FluxError.FluxError>
   /** While muted, audio moves the conversation's time on and is not sent; an open turn is ended by silence. */
   readonly setMuted: (muted: boolean) => Effect.Effect<void>
-  /** Ends the audio and waits until the last words are here and the connection is freed. */
+  /** Ends the audio and waits until the last words are here and the connection is freed. Fails with `CallOver` where the Scope is closed before. */
   readonly finish: Effect.Effect<void, FluxError.FluxError>
   readonly status: Effect.Effect<Status>
   readonly settings: Effect.Effect<FluxSettings.Settings>

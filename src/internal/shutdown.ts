@@ -96,9 +96,9 @@ export const make = ({ clock, timeout }: { readonly clock: Clock.Clock; readonly
     for (const call of calls) {
       const exit = exits.get(call)
       const error = exit === undefined ? FluxError.make(tooLate, "closing") : Option.getOrUndefined(Exit.findErrorOption(exit))
-      if (error !== undefined) failed.push({ id: call.id, error })
-      else if (exit !== undefined && Exit.isSuccess(exit)) finished++
-      else closedEarly++
+      if (exit !== undefined && Exit.isSuccess(exit)) finished++
+      else if (error === undefined || error.reason._tag === "CallOver") closedEarly++
+      else failed.push({ id: call.id, error })
     }
     return { finished, closed: closedEarly, failed }
   }

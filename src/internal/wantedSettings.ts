@@ -19,6 +19,8 @@ import { type Change, changedKeys } from "./settingsChange.ts"
 export interface WantedSettings {
   /** What a session that is opened now should have. */
   readonly get: () => Settings
+  /** Fails where nothing can change any more. */
+  readonly isOpen: Effect.Effect<void, FluxError.FluxError>
   /** Wants what is made of them at that moment; completes when it is in force. */
   readonly change: (next: Change) => Effect.Effect<Applied, FluxError.FluxError>
   /** Suspends until somebody wants what the session in hand does not have. */
@@ -69,6 +71,12 @@ export const make = (options: {
     asked.openUnsafe()
     return Deferred.await(waiter)
   })
+  const isOpen: WantedSettings["isOpen"] = Effect.suspend(() => {
+    const error = stopped ?? (options.isEnding() ? over() : undefined)
+    return error === undefined ? Effect.void : Effect.fail(error)
+  })
+  /** What it says is not the last word: another one is in its place, or is to be. */
+  const isGone = (live: Live): boolean => live !== current() || isOver(live) || live.session.isRetired()
   const fits = (live: Live): boolean => {
     const { configure, session } = live.session.obstacles(wanted)
     return configure.length === 0 && session.length === 0
@@ -90,7 +98,7 @@ export const make = (options: {
         return Effect.succeed("configured" as const)
       },
       onFailure: (error) => {
-        if (live !== current() || isOver(live)) return ask
+        if (isGone(live)) return ask
         wanted = restored(wanted, changedKeys(before, next), live.session.settings())
         return Effect.fail(error)
       }
@@ -98,9 +106,9 @@ export const make = (options: {
 
   return {
     get: () => wanted,
+    isOpen,
     change: (change) =>
-      Effect.suspend(() => {
-        if (stopped !== undefined || options.isEnding()) return Effect.fail(stopped ?? over())
+      Effect.andThen(isOpen, Effect.suspend(() => {
         const made = change(wanted)
         if (Result.isFailure(made)) return Effect.fail(made.failure)
         const next = made.success
@@ -111,7 +119,7 @@ export const make = (options: {
         wanted = next
         const live = current()
         return live !== undefined && fits(live) && waiters.length === 0 ? configure(live, before, next) : ask
-      }),
+      })),
     asked: asked.await,
     reconcile: Effect.suspend(() => {
       const live = current()
@@ -124,7 +132,7 @@ export const make = (options: {
       if (!fits(live)) return Effect.succeed(true)
       const [before, next, those] = [live.session.settings(), wanted, waiters.length]
       return Effect.map(Effect.exit(live.session.change(() => Result.succeed(next))), (exit) => {
-        if (live !== current() || isOver(live)) return false
+        if (isGone(live)) return false
         const error = Option.getOrUndefined(Exit.findErrorOption(exit))
         inForce = live.session.settings()
         if (error !== undefined) wanted = restored(wanted, changedKeys(before, next), inForce)
@@ -150,7 +158,8 @@ export const make = (options: {
     },
     stop: (error) => {
       stopped ??= error
-      settle(Exit.fail(error))
+      // the last session may have come with them, and ended before anybody looked
+      settle(changedKeys(inForce, wanted).length === 0 ? Exit.succeed("rotated") : Exit.fail(error))
     }
   }
 }
@@ -169,8 +178,7 @@ const restored = (settings: Settings, names: ReadonlyArray<string>, from: Settin
 const isSetting = (name: string): name is keyof Settings => name in Fields.fields
 
 /** What whoever asks for something after the end is told. */
-export const over = (): FluxError.FluxError =>
-  FluxError.make(new FluxError.ConnectionLost({ detail: "the session is over" }), "closing")
+export const over = (): FluxError.FluxError => FluxError.make(new FluxError.CallOver({ ending: "finished" }), "closing")
 
 const unsupported = (settings: ReadonlyArray<string>): FluxError.FluxError =>
   FluxError.make(

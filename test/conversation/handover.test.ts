@@ -488,7 +488,7 @@ describe("settings", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* conversation.status, "ended")
       assert.isDefined(update.pollUnsafe())
-      assert.deepInclude(reasonOf(yield* Fiber.join(update)), { _tag: "ConnectionLost" })
+      assert.deepInclude(reasonOf(yield* Fiber.join(update)), { _tag: "CallOver" })
     })).pipe(Effect.provide(simulated({ script: turnOf(60, "a"), faults: [{ fault: "no-headers", session: 1 }] }))))
 })
 

@@ -280,6 +280,6 @@ describe("settings that the endpoint cannot change while running", () => {
     seeded(Effect.gen(function*() {
       const { change, finish } = yield* opened()
       yield* finish
-      assert.strictEqual(Object(reasonOf(yield* Fiber.join(yield* change({ keyterm: ["x"] }))))._tag, "ConnectionLost")
+      assert.strictEqual(Object(reasonOf(yield* Fiber.join(yield* change({ keyterm: ["x"] }))))._tag, "CallOver")
     })).pipe(Effect.provide(simulated({ script }))))
 })

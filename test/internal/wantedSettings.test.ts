@@ -96,6 +96,36 @@ describe("a change", () => {
       assert.deepStrictEqual(yield* Fiber.join(update), rotated)
     }))
 
+  it.effect("that waits for a session which is retired waits for the next one, too", () =>
+    Effect.gen(function*() {
+      const { begin, change, wanted } = make()
+      const answer = Deferred.makeUnsafe<void, FluxError.FluxError>()
+      const live = begin(base, Deferred.await(answer))
+      const update = yield* change({ keyterm: ["x"] })
+      Object.assign(live.session, { isRetired: () => true })
+      Deferred.doneUnsafe(answer, Exit.fail(gone))
+      yield* Effect.yieldNow
+      assert.isUndefined(update.pollUnsafe())
+      begin(wanted.get())
+      assert.isFalse(yield* wanted.reconcile)
+      assert.deepStrictEqual(yield* Fiber.join(update), rotated)
+    }))
+
+  it.effect("that came with the last session is in force, also where that was over at once; one that did not come is not", () =>
+    Effect.gen(function*() {
+      for (const came of [true, false]) {
+        const { begin, change, state, wanted } = make()
+        begin()
+        const update = yield* change({ mipOptOut: true })
+        assert.isUndefined(update.pollUnsafe())
+        // one that is opened, and never Connected, has not taken them
+        state.live = begin(wanted.get())
+        if (came) wanted.inForce(wanted.get())
+        wanted.stop(gone)
+        assert.deepStrictEqual(yield* Fiber.join(update), came ? rotated : Exit.fail(gone))
+      }
+    }))
+
   it.effect("that is answered when another session is in hand is not what that one has", () =>
     Effect.gen(function*() {
       const { begin, change, wanted } = make()
@@ -138,7 +168,7 @@ describe("a change", () => {
       begin()
       assert.deepStrictEqual(yield* Effect.exit(wanted.change(() => Result.fail(refused))), Exit.fail(refused))
       state.ending = true
-      assert.deepInclude(reasonOf(yield* Fiber.join(yield* change({ keyterm: ["x"] }))), { _tag: "ConnectionLost" })
+      assert.deepInclude(reasonOf(yield* Fiber.join(yield* change({ keyterm: ["x"] }))), { _tag: "CallOver" })
       wanted.stop(gone)
       wanted.stop(refused)
       assert.deepStrictEqual(yield* Fiber.join(yield* change({ keyterm: ["x"] })), Exit.fail(gone))

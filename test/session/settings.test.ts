@@ -139,7 +139,7 @@ describe("settings in mid-call", () => {
       assert.deepInclude(events.find((event) => event.type === "EndOfTurn"), { accepted: false, ending: "confirmed" })
       assert.deepStrictEqual(yield* configures, [])
       yield* call.finish
-      assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0 }))).reason._tag, "ConnectionLost")
+      assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0 }))).reason._tag, "CallOver")
     }).pipe(withTransport(FakeTransport.layer())))
 
   /** One session, and no other. */
@@ -325,8 +325,8 @@ describe("Configure: one at a time", () => {
       const update = yield* fork(call.update({ eotThreshold: 0.8 }))
       yield* TestClock.adjust("1 second")
       yield* call.finish
-      assert.strictEqual((yield* Effect.flip(Fiber.join(update))).reason._tag, "ConnectionLost")
-      assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0.5 }))).reason._tag, "ConnectionLost")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(update))).reason._tag, "CallOver")
+      assert.strictEqual((yield* Effect.flip(call.update({ minConfidence: 0.5 }))).reason._tag, "CallOver")
     }).pipe(withTransport(silent)))
 })
 
