@@ -95,7 +95,6 @@ export const make = (options: {
   let tells = false
   let retired = false
   let acceptedAt: number | undefined
-  let endedWith: FluxError.FluxError | undefined
   /** It was not accepted, or not Connected, in time. */
   let tooLate: FluxError.FluxError | undefined
   /** When the session came to where it is: opening, accepted, ready; ms. */
@@ -517,8 +516,7 @@ export const make = (options: {
     Exit.isSuccess(exit) ? Exit.void : Exit.hasInterrupts(exit) ? Exit.fail(errorOf(exit)) : exit
 
   const settle = (exit: Exit.Exit<Ending, FluxError.FluxError>): void => {
-    endedWith = errorOf(exit)
-    changes.stop(endedWith)
+    changes.stop(errorOf(exit))
     Deferred.doneUnsafe(ended, told(exit))
   }
 
@@ -597,7 +595,7 @@ export const make = (options: {
     obstacles: (settings) => changes.obstacles(settings),
     change: (next) =>
       Effect.suspend(() => {
-        if (status === "finishing" || status === "ended") return Effect.fail(endedWith ?? over("finished"))
+        if (status === "finishing" || status === "ended") return Effect.fail(over("finished"))
         return changes.change((current) => Result.tap(next(current), discreet.learn))
       }),
     endTurn: endTurn.run,
