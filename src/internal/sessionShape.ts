@@ -47,8 +47,8 @@ export interface Session {
    * one does as `outboxPolicy` says: the sender waits, and one that is interrupted there leaves a part of its chunk
    * inside; or the oldest audio goes; or this fails with `BufferOverflow`, and the session lives. A chunk may be larger than
    * `outboxLimit`: it goes in by and by, or its end stays, or it is refused. Audio sent before Connected is kept in order,
-   * after `finish` or `endAudio` it is ignored, after its Scope was closed it fails with `CallOver`. The bytes are copied by the time this completes. What is no bytes fails with
-   * `UnsupportedAudio`, and the session lives.
+   * after `finish` or `endAudio` it is ignored, after its Scope was closed it fails with `CallOver`. The bytes are copied
+   * by the time this completes. What is no bytes fails with `UnsupportedAudio`, and the session lives.
    */
   readonly send: (pcm: Audio.Bytes) => Effect.Effect<void, FluxError.FluxError>
   /**
