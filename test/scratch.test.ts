@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import * as Result from "effect/Result"
 import * as Duration from "effect/Duration"
+import * as Audio from "../src/Audio.ts"
 import * as FluxError from "../src/FluxError.ts"
 import * as FluxSettings from "../src/FluxSettings.ts"
 import { profiles } from "../src/FluxTransport.ts"
@@ -70,9 +71,11 @@ describe("README", () => {
       if (Array.isArray(value)) return "none"
       return typeof value === "string" ? `\`${value}\`` : String(value)
     }
+    const seconds = Audio.secondsOf(FluxSettings.format(FluxSettings.defaults), FluxSettings.outboxLimit(FluxSettings.defaults))
+    const computed: Readonly<Record<string, string>> = { outboxLimit: `${seconds} s of the call's audio` }
     const defaults: Readonly<Record<string, unknown>> = FluxSettings.defaults
     assert.deepStrictEqual(rows, Object.keys(FluxSettings.Settings.fields).map((name) =>
-      [name, name in flux ? `Flux's, ${flux[name as keyof typeof flux]}` : shown(defaults[name])]
+      [name, name in flux ? `Flux's, ${flux[name as keyof typeof flux]}` : computed[name] ?? shown(defaults[name])]
     ))
   })
 
@@ -88,7 +91,7 @@ describe("README", () => {
   })
 
   it("says of every reason whether it is retryable", () => {
-    const rows = [...readme.matchAll(/^\| `(\w+)` \| (yes|no) \|/gm)].map(([, tag, answer]) => [tag, answer === "yes"])
+    const rows = [...readme.matchAll(/^\| `(\w+)` \| (yes|no)(?:, unless [^|]*)? \|/gm)].map(([, tag, answer]) => [tag, answer === "yes"])
     assert.deepStrictEqual(rows, Object.entries(FluxError.retryable))
   })
 
