@@ -623,7 +623,7 @@ describe("SageMakerTransport connections", () => {
       assert.deepStrictEqual([frame], [...(yield* bare.expectedFrames(call, [frame], credentials))])
     }))
 
-  it.live("that are shared take a hundred streams at once, without a complaint of Node", () =>
+  it.live("that are shared take 256 streams at once, without a complaint of Node", () =>
     Effect.gen(function*() {
       const warnings: Array<Error> = []
       const onWarning = (warning: Error): void => void warnings.push(warning)
@@ -631,7 +631,7 @@ describe("SageMakerTransport connections", () => {
       yield* Effect.addFinalizer(() => Effect.sync(() => process.off("warning", onWarning)))
       const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
       const transport = yield* transportTo(urlOf(server), { connections: "shared" })
-      yield* Effect.forEach(Array.from({ length: 101 }), () => transport.open(query), { concurrency: "unbounded" })
+      yield* Effect.forEach(Array.from({ length: 257 }), () => transport.open(query), { concurrency: "unbounded" })
       assert.strictEqual(server.connections(), 2)
       assert.deepStrictEqual(warnings, [])
     }))

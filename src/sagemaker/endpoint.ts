@@ -58,7 +58,10 @@ export interface Options {
   readonly credentials?: AwsCredentialIdentity | AwsCredentialIdentityProvider | undefined
   /** What the deployed bundle understands: a profile's name, or changes to a profile (the one in `name`, else the default). Default: `flux-english-20260311`. */
   readonly capabilities?: ProfileName | Partial<Capabilities> | undefined
-  /** A TCP connection for each stream (`isolated`, default), or up to 100 streams on one (`shared`). */
+  /**
+   * A TCP connection for each stream (`isolated`, default), or as many streams on one as the server's SETTINGS allow, 256 at
+   * the most (`shared`); see {@link ConnectionMode}.
+   */
   readonly connections?: ConnectionMode | undefined
   /** FIPS hosts; default: the SDK's setting (AWS_USE_FIPS_ENDPOINT), else off. */
   readonly useFips?: boolean | undefined

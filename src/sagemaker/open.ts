@@ -81,11 +81,13 @@ const readText = async (body: unknown): Promise<string> => {
 
 /** One request and all it holds. */
 interface Exchange {
+  readonly connection: Connection
   readonly body: RequestBody
   readonly handle: HttpHandler<object>["handle"]
   readonly stream: () => ClientHttp2Stream | undefined
   readonly authorization: () => string | undefined
-  readonly speaksHttp2: () => boolean
+  /** What failed was not done, and may be on another connection. */
+  readonly goesElsewhere: () => boolean
   /** Sets the owner of the open stream, to be disposed of with it. */
   readonly own: (connection: SageMakerStream.StreamConnection) => void
   /** Resets the stream if it lives and gives the connection back. Idempotent. */
@@ -94,9 +96,9 @@ interface Exchange {
 
 const makeExchange = (connection: Connection): Exchange => {
   let stream: ClientHttp2Stream | undefined
-  let speaks: (() => boolean) | undefined
   let authorization: string | undefined
   let answered = false
+  let isTurnedAway = false
   let owner: SageMakerStream.StreamConnection | undefined
   const interrupt = new AbortController()
 
@@ -110,14 +112,17 @@ const makeExchange = (connection: Connection): Exchange => {
 
   const body = new RequestBody((opened) => {
     stream = opened
-    speaks = connection.watch(opened)
+    connection.watch(opened)
     opened.on("error", nothing)
   })
 
   return {
+    connection,
     body,
     handle: async (request, options) => {
       authorization = request.headers["authorization"]
+      isTurnedAway = !connection.admits()
+      if (isTurnedAway) throw new Error("the connection takes no more streams")
       // The signal keeps a request that the SDK was still preparing from being made after all.
       const { response } = await connection.handler.handle(request, { ...options, abortSignal: interrupt.signal })
       answered = true
@@ -127,7 +132,7 @@ const makeExchange = (connection: Connection): Exchange => {
     },
     stream: () => stream,
     authorization: () => authorization,
-    speaksHttp2: () => speaks?.() === true,
+    goesElsewhere: () => isTurnedAway || (stream !== undefined && connection.refused(stream)),
     own: (opened) => {
       owner = opened
     },
@@ -144,6 +149,9 @@ const makeExchange = (connection: Connection): Exchange => {
   }
 }
 
+/** Nothing was done on this connection, and it may be on another one. */
+const elsewhere = { _tag: "Elsewhere" } as const
+
 const seedOf = (authorization: string | undefined): string | undefined =>
   /Signature=([0-9a-f]{64})$/.exec(authorization ?? "")?.[1]
 
@@ -156,11 +164,10 @@ interface Identity {
 /** AWS says that the credentials have expired. */
 const isExpired = (reason: FluxError.Reason): boolean => reason._tag === "Unauthorized" && reason.isExpiredToken
 
+type Opened = Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope>
+
 /** The `open` of an endpoint. */
-export const make = (
-  endpoint: Resolved,
-  connections: Connections
-): (query: string) => Effect.Effect<FluxConnection, FluxError.FluxError, Scope.Scope> => {
+export const make = (endpoint: Resolved, connections: Connections): (query: string) => Opened => {
   // Learnt from refusals, as the clock of this machine may be wrong; ms to add.
   let clockOffset = 0
   const credentials = Credentials.make(endpoint.credentials, { clockOffset: () => clockOffset })
@@ -198,15 +205,15 @@ export const make = (
     return identity
   }
 
-  /** One request, dated by the wall clock and `offset`. */
-  const attempt = Effect.fnUntraced(function*(query: string, held: Credentials.Held, offset: number) {
+  /** One request on one connection, dated by the wall clock and `offset`. */
+  const attemptOnOne = Effect.fnUntraced(function*(query: string, held: Credentials.Held, offset: number) {
     const { identity } = held
     const clock = yield* Clock.Clock
     const exchange = yield* Effect.acquireRelease(
       Effect.map(connections.acquire, makeExchange),
       (exchange) => exchange.free,
-      // a proxy may keep it waiting
-      { interruptible: endpoint.proxy !== undefined }
+      // a proxy may keep it waiting, or another's connection
+      { interruptible: true }
     )
     exchanges.set(exchange.body, exchange)
     const { client, keys } = identityOf(held)
@@ -227,7 +234,8 @@ export const make = (
       query,
       percent.decode(query) ?? query
     ]
-    const failed = (cause: unknown): FluxError.FluxError => {
+    const failed = (cause: unknown): FluxError.FluxError | typeof elsewhere => {
+      if (exchange.goesElsewhere()) return elsewhere
       if (cause instanceof RefusalError) {
         const told = client.config.systemClockOffset
         if (Math.abs(told - clockOffset) >= skewBound) clockOffset = told
@@ -237,12 +245,13 @@ export const make = (
       // The handler says only that the stream was aborted; the stream knows why.
       const error = bareError(exchange.stream()?.errored ?? cause, secrets())
       if (exchange.authorization() === undefined) return Credentials.unusable(error)
-      return FluxError.make(
-        exchange.speaksHttp2()
-          ? new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error })
-          : new FluxError.ConnectFailed({ target: endpoint.url.host, proxy: endpoint.proxy && { host: nameOf(endpoint.proxy) }, cause: error }),
-        "open"
-      )
+      if (exchange.connection.hasSpoken()) {
+        return FluxError.make(new FluxError.ConnectionLost({ detail: "the server gave no answer", cause: error }), "open")
+      }
+      const proxy = endpoint.proxy && { host: nameOf(endpoint.proxy) }
+      const noConnection = FluxError.make(new FluxError.ConnectFailed({ target: endpoint.url.host, proxy, cause: error }), "open")
+      exchange.connection.failed(noConnection)
+      return noConnection
     }
 
     // a step of the wall clock in mid-call changes no date
@@ -276,6 +285,8 @@ export const make = (
       end: connection.end
     } satisfies FluxConnection
   })
+  const attempt = (query: string, held: Credentials.Held, offset: number): Opened =>
+    Effect.catchTag(attemptOnOne(query, held, offset), "Elsewhere", () => attempt(query, held, offset))
 
   /** What AWS says of keys where no others are to be had: a provider may have others in a moment. */
   const withoutOthers = (error: FluxError.FluxError, held: Credentials.Held): FluxError.FluxError =>

@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import { hostOf, portOf } from "./address.ts"
-import * as Connections from "./connections.ts"
 import { bareError } from "./errors.ts"
+import * as Line from "./line.ts"
 import * as sockets from "./sockets.ts"
 import * as Tunnel from "./tunnel.ts"
 
@@ -51,7 +51,7 @@ export const secure = Effect.fnUntraced(function*(
   socket: net.Socket,
   ca: string | undefined
 ): Effect.fn.Return<tls.TLSSocket, FluxError.FluxError, Scope.Scope> {
-  const secured = yield* held(() => tls.connect({ socket, ...Connections.tlsOptions(hostOf(url), Connections.trustOnly(ca)) }))
+  const secured = yield* held(() => tls.connect({ socket, ...Line.tlsOptions(hostOf(url), Line.trustOnly(ca)) }))
   yield* happens(url, secured, "secureConnect")
   if (secured.alpnProtocol !== "h2") return yield* failed(url, new Error("the server does not offer HTTP/2"))
   return secured

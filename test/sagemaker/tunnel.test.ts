@@ -136,7 +136,7 @@ describe("a tunnel", () => {
       })
       yield* transport.open(query)
       assert.strictEqual(proxy.asked.length, 3)
-      yield* Effect.forEach(Array.from({ length: 100 }), () => transport.open(query), { concurrency: "unbounded" })
+      yield* Effect.forEach(Array.from({ length: 256 }), () => transport.open(query), { concurrency: "unbounded" })
       assert.strictEqual(proxy.asked.length, 4)
       yield* Scope.close(scope, Exit.void)
       yield* Effect.all([vacant, proxy.vacant])
