@@ -252,7 +252,7 @@ for (const proxied of [false, true]) {
 const gate = (to: number) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.callback<{ server: net.Server; port: number; taken: Array<net.Socket>; open: () => void }>((resume) => {
+      Effect.callback<{ server: net.Server; port: number; taken: Array<net.Socket>; turn: (open: boolean) => void }>((resume) => {
         const taken: Array<net.Socket> = []
         let isOpen = false
         const pass = (socket: net.Socket): void => {
@@ -269,7 +269,7 @@ const gate = (to: number) =>
         server.listen(0, "127.0.0.1", () => {
           const address = server.address()
           const port = typeof address === "object" && address !== null ? address.port : 0
-          resume(Effect.succeed({ server, port, taken, open: () => (isOpen = true) }))
+          resume(Effect.succeed({ server, port, taken, turn: (open) => (isOpen = open) }))
         })
       }),
       ({ server, taken }) =>
@@ -278,13 +278,13 @@ const gate = (to: number) =>
           taken.forEach((socket) => socket.destroy())
         })
     ),
-    ({ open, port, taken }) => ({ port, taken, open })
+    ({ port, taken, turn }) => ({ port, taken, turn })
   )
 
 describe("opens that wait for the SETTINGS of a connection", () => {
-  const begun = Effect.gen(function*() {
-    const server = yield* bare.serve({ answer: (stream) => bare.accept(stream) })
-    const { open, port, taken } = yield* gate(server.port)
+  const behindGate = Effect.fnUntraced(function*(settings: http2.Settings) {
+    const server = yield* bare.serve({ answer: (stream) => bare.accept(stream), settings })
+    const { port, taken, turn } = yield* gate(server.port)
     const transport = yield* SageMakerTransport.make({
       endpointName: "my-flux",
       region: "us-east-1",
@@ -292,11 +292,14 @@ describe("opens that wait for the SETTINGS of a connection", () => {
       credentials,
       connections: "shared"
     })
-    const start = transport.open(query).pipe(Effect.forkChild({ startImmediately: true }))
+    return { taken, turn, start: transport.open(query).pipe(Effect.forkChild({ startImmediately: true })) }
+  })
+  const begun = Effect.gen(function*() {
+    const { start, taken, turn } = yield* behindGate({})
     const first = yield* start
     const others = yield* Effect.forEach(times(4), () => start)
     yield* becomes("connections", Effect.sync(() => taken.length), 1)
-    return { first, open, others, taken }
+    return { first, others, taken, turn }
   })
 
   it.live("fail with who went first, where there comes no connection", () =>
@@ -311,11 +314,21 @@ describe("opens that wait for the SETTINGS of a connection", () => {
 
   it.live("go first, one of them, where that one is interrupted", () =>
     Effect.gen(function*() {
-      const { first, open, others, taken } = yield* begun
-      open()
+      const { first, others, taken, turn } = yield* begun
+      turn(true)
       yield* Fiber.interrupt(first)
       yield* Effect.forEach(others, (fiber) => Fiber.join(fiber).pipe(Effect.timeout("5 seconds")))
       assert.strictEqual(taken.length, 2)
+    }))
+
+  it.live("are as many as the last SETTINGS let share; the others connect at once", () =>
+    Effect.gen(function*() {
+      const { start, taken, turn } = yield* behindGate({ maxConcurrentStreams: 2 })
+      turn(true)
+      yield* Effect.forEach(times(2), () => Effect.flatMap(start, (fiber) => Fiber.join(fiber)))
+      turn(false)
+      yield* Effect.forEach(times(7), () => start)
+      yield* becomes("connections", Effect.sync(() => taken.length), 1 + Math.ceil(7 / 2))
     }))
 
   it.live("are interrupted themselves, and nobody waits for them", () =>
