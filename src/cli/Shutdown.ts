@@ -1,5 +1,5 @@
 /**
- * Signals and the end of the process: the first SIGINT or SIGTERM asks a command that can to come to its end, the
+ * Signals and the end of the process: the first SIGINT, SIGTERM or SIGHUP asks a command that can to come to its end, the
  * next one interrupts it, and one more leaves at once, whatever still hangs.
  */
 import * as Context from "effect/Context"
@@ -15,8 +15,14 @@ export class Shutdown extends Context.Service<Shutdown, {
   readonly graceful: <A, E, R>(use: (asked: Effect.Effect<void>) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }>()("effect-flux-sagemaker/cli/Shutdown") {}
 
-/** npm hands Ctrl-C on to its child, which the terminal has told already: both count as one. */
+/** npm hands Ctrl-C on to its child, which the terminal has told already, and so does a shell whose terminal hangs up: both count as one. */
 const sameSignalMillis = 300
+
+/**
+ * SIGHUP, too: the terminal is gone, or ssh. Node forgets when it starts that `nohup` would have it ignored, and would die of
+ * it; so that ends well as well.
+ */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 /** Runs the program as the process, and leaves with its exit status. */
 export const runMain = <A, E>(program: Effect.Effect<A, E, Shutdown>): void => {
@@ -50,8 +56,7 @@ export const runMain = <A, E>(program: Effect.Effect<A, E, Shutdown>): void => {
     }
     // whoever writes is told of it, or does not mind; without a listener it would end the process
     for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined)
-    process.on("SIGINT", onSignal)
-    process.on("SIGTERM", onSignal)
+    for (const signal of signals) process.on(signal, onSignal)
     // standard input that nobody reads to its end would keep the process alive
     fiber.addObserver((exit) => teardown(exit, (status) => process.exit(status)))
   })

@@ -51,14 +51,19 @@ export const quiet = <A, E, R>(
 /** Whoever read stdout has gone. */
 class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}
 
-/** Lines to stdout, as they come. A reader that has gone ends it quietly. */
+/**
+ * Lines to stdout, as they come. A reader that has gone ends it quietly. Of a terminal that has gone a call is told by SIGHUP: it
+ * comes to its end, with the files that it writes, and what there was to show is dropped.
+ */
 export const write = <E, R>(lines: Stream.Stream<string, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.flatMap(Stdio.Stdio, (stdio) =>
-    lines.pipe(
-      Stream.map((line) => `${line}\n`),
-      Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout)),
-      Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
-    ))
+    Effect.flatMap(stdio.stdoutIsTerminal, (isTerminal) => {
+      const text = Stream.map(lines, (line) => `${line}\n`)
+      const stdout = Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout(isTerminal))
+      const put = <E, R>(text: Stream.Stream<string, E, R>): Effect.Effect<void, E | Broken, R> =>
+        Effect.catchIf(Stream.run(text, stdout), (error) => error instanceof StdoutClosed, () => Effect.void)
+      return isTerminal ? Stream.runForEachArray(text, (some) => put(Stream.fromIterable(some))) : put(text)
+    }))
 
 /** What a command has to say, to stdout. */
 export const answer = (text: string): Effect.Effect<void, Broken, Stdio.Stdio> => write(Stream.make(text))
@@ -112,7 +117,7 @@ export const print = ({ erase, json, minConfidence, onAbandoned }: Printing) =>
     )
   })
 
-const brokenStdout = ({ cause, message }: PlatformError.PlatformError): StdoutClosed | Broken =>
-  cause instanceof Error && "code" in cause && cause.code === "EPIPE"
+const brokenStdout = (isTerminal: boolean) => ({ cause, message }: PlatformError.PlatformError): StdoutClosed | Broken =>
+  cause instanceof Error && "code" in cause && (cause.code === "EPIPE" || (isTerminal && cause.code === "EIO"))
     ? new StdoutClosed({})
     : new Broken({ what: "standard output cannot be written", cause: cause ?? message })

@@ -1,8 +1,10 @@
 /** How the command ends where what it writes to, or reads, gives out: cleanly, and with its status. */
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
-import { chmodSync, existsSync } from "node:fs"
-import { bin, compileCache, file, lines as spokenLines, path, root, run, sample, simulate, spoken, start, wav } from "../support/command.ts"
+import { chmodSync, existsSync, readFileSync } from "node:fs"
+import * as Effect from "effect/Effect"
+import { bin, compileCache, file, lines as spokenLines, path, root, run, sample, simulate, simulator, spoken, start, wav } from "../support/command.ts"
+import * as terminal from "../support/terminal.ts"
 
 const stackTrace = /^\s+at /m
 /** A pipeline of a shell: the status of each of its commands. */
@@ -68,6 +70,73 @@ describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
       assert.strictEqual(await server.status, 1)
       assert.match(server.stderr(), /^flux-stt: ledger: \/dev\/full is not whole: ENOSPC/m)
     })
+  })
+
+  describe("where its terminal hangs up in mid-turn: the turn is closed, and the call ends well", () => {
+    // an event as JSON a line
+    const json = (name: string): ReadonlyArray<Record<string, unknown>> =>
+      readFileSync(path(name), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line))
+    const ofTypes = (lines: ReadonlyArray<Record<string, unknown>>) => lines.map(({ type }) => type)
+
+    it("SIGHUP, as SIGTERM does", async () => {
+      const running = start(["transcribe", "--simulate", "--json"])
+      await running.until(/"type":"Update".*"words":\[.*"words"/s)
+      running.child.kill("SIGHUP")
+      // a shell tells of it besides the kernel
+      running.child.kill("SIGHUP")
+      assert.strictEqual(await running.status, 0)
+      const told = running.stdout().trimEnd().split("\n").map((line) => JSON.parse(line))
+      assert.deepInclude(told.at(-2), { type: "EndOfTurn", ending: "closed" })
+      assert.match(told.at(-2).transcript, /^Hello/)
+      assert.strictEqual(told.at(-1).type, "Disconnected")
+    })
+
+    it("SIGHUP again interrupts, once that is no echo", async () => {
+      const running = start(["transcribe", "--simulate", "--json", "--fault", "mute,at=1.2"], { env: { FLUX_DRAIN_TIMEOUT: "60 seconds" } })
+      await running.until(/"transcript":"Hello/)
+      await new Promise((resolve) => setTimeout(resolve, 700))
+      running.child.kill("SIGHUP")
+      await running.until(/once more to stop at once/)
+      await new Promise((resolve) => setTimeout(resolve, 400))
+      running.child.kill("SIGHUP")
+      assert.strictEqual(await running.status, 130)
+      assert.match(running.stdout(), /"type":"EndOfTurn".*"ending":"lost"/)
+    })
+
+    it("SIGHUP ends a simulator, with its ledger", async () => {
+      const server = await simulator("--ledger", path("served.ndjson"))
+      const client = start(["transcribe", sample], { env: server.env })
+      await client.until(/Hello/)
+      assert.strictEqual(await server.stop("SIGHUP"), 0)
+      assert.strictEqual(json("served.ndjson").length, 1)
+      client.child.kill("SIGKILL")
+    })
+
+    for (const to of ["a file", "the terminal"]) {
+      for (const format of ["--json", ""]) {
+        it(`a terminal, with output to ${to} ${format}`, async () => {
+          const name = `${to.replace(" ", "-")}${format}`
+          const command = [bin, "transcribe", "--simulate", format, "--capture", path(`${name}.capture`), "--capture-content", "--ledger", path(`${name}.ledger`)]
+          const program = ["exec", process.execPath, ...command, ...(to === "a file" ? [">", path(`${name}.out`)] : [])].join(" ")
+          const at = terminal.start(["-c", program], { program: "/bin/bash" })
+          const capturedSoFar = (): string => existsSync(path(`${name}.capture`)) ? readFileSync(path(`${name}.capture`), "utf8") : ""
+          await Effect.runPromise(Effect.sync(capturedSoFar).pipe(
+            Effect.delay("20 millis"),
+            Effect.repeat({ until: (text) => text.includes("Hello, I") }),
+            Effect.timeout("30 seconds")
+          ))
+          at.hangUp()
+          assert.strictEqual(await at.status, 0)
+          const capture = readFileSync(path(`${name}.capture`), "utf8")
+          assert.match(capture, /CloseStream/)
+          assert.isTrue(capture.endsWith("\n"))
+          assert.deepStrictEqual(json(`${name}.ledger`).map(({ ending }) => ending), ["flux-closed"])
+          if (to === "the terminal") return
+          if (format === "") assert.match(readFileSync(path(`${name}.out`), "utf8"), /^\[.*\] Hello, .* \(closed\)\n$/)
+          else assert.deepStrictEqual(ofTypes(json(`${name}.out`)).slice(-2), ["EndOfTurn", "Disconnected"])
+        })
+      }
+    }
   })
 
   it("where the reader of stderr has gone, the call is held to its end", async () => {

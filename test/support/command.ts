@@ -122,8 +122,8 @@ export const simulator = async (...args: ReadonlyArray<string>) => {
     url,
     env: { FLUX_ENDPOINT_URL: url, FLUX_ENDPOINT_NAME: "any", AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "any", AWS_SECRET_ACCESS_KEY: "any" },
     /** As its user does; gives the exit status. */
-    stop: (): Promise<number | null> => {
-      server.child.kill("SIGTERM")
+    stop: (signal: "SIGTERM" | "SIGHUP" = "SIGTERM"): Promise<number | null> => {
+      server.child.kill(signal)
       return server.status
     }
   }

@@ -15,6 +15,8 @@ export interface AtTerminal {
   readonly seen: () => { readonly lines: ReadonlyArray<string>; readonly live: ReadonlyArray<string> }
   /** Resolves once the output matches, fails when the process ends first. */
   readonly until: (pattern: RegExp) => Promise<void>
+  /** Closes the terminal, as a window is closed, or an ssh session breaks. */
+  readonly hangUp: () => void
   readonly status: Promise<number>
 }
 
@@ -64,6 +66,11 @@ export const start = (args: ReadonlyArray<string>, { columns = 80, env = {}, pro
         look()
         void status.then((code) => reject(new Error(`ended with ${code} before ${pattern}: ${output}`)))
       }),
+    hangUp: () => {
+      // of its Unix kind; its types do not say
+      if (!("destroy" in child && typeof child.destroy === "function")) throw new Error("this terminal cannot hang up")
+      child.destroy()
+    },
     status
   }
 }
