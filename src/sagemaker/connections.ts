@@ -111,14 +111,12 @@ export const make = (mode: ConnectionMode, { ca, proxy, url }: Way): Connections
           isReleased = true
           line.users -= 1
         }
-        // without its first stream it says nothing more: those who wait look again, and one of them goes first
-        if (!line.hasSpoken) line.isRetired = true
-        Deferred.doneUnsafe(line.settled, Exit.void)
-        if (line.users > 0) return Effect.void
         const isKept = Line.hasRoom(line) && find((other) => other !== line && Line.hasRoom(other)) === undefined
-        if (isKept) return Effect.void
+        if (line.users > 0 || isKept) return Effect.void
         lines.delete(line)
         line.isRetired = true
+        // without its first stream it will not speak: those who wait look again, and one of them goes first
+        Deferred.doneUnsafe(line.settled, Exit.void)
         return Line.shut(line)
       })
     }
