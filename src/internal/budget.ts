@@ -44,7 +44,17 @@ const newWords = 1
 const newAudio = 10
 
 type Step = (now: number, error: FluxError.FluxError) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
-type Exhausted = Partial<Pick<FluxError.RetriesExhausted, "attempts" | "bound" | "seconds">>
+type Exhausted = Partial<Pick<FluxError.RetriesExhausted, "bound" | "seconds">>
+
+const exhausted = (error: FluxError.FluxError, attempts: number, how: Exhausted): FluxError.FluxError => {
+  const { reason, requestId, stage } = error
+  // who has tried only once has not tried again
+  if (attempts <= 1 || reason._tag === "RetriesExhausted") return error
+  return FluxError.make(new FluxError.RetriesExhausted({ ...how, attempts, last: reason }), stage, requestId)
+}
+/** What a call fails with that has had all its sessions, of which the last one failed so. */
+export const outOfSessions = (error: FluxError.FluxError): FluxError.FluxError =>
+  exhausted(error, sessionLimits.maxSessions, { bound: "sessions" })
 
 /** A new budget. */
 export const make = (options: {
@@ -53,7 +63,7 @@ export const make = (options: {
   readonly retry?: Retry | undefined
   /** Whether the call was Connected before. */
   readonly wasConnected: () => boolean
-  /** Whether a 424 may be about the settings that are asked for now. */
+  /** Whether a refusal, a 400 or a 424, may be about the settings that are asked for now. */
   readonly suspectsSettings: () => boolean
   readonly sessions: Pick<SessionLimit, "isReached">
 }): Budget => {
@@ -71,13 +81,7 @@ export const make = (options: {
   let step: Step | undefined
 
   const spent = (): number => time.elapsed() - spentBefore
-  const exhaustedBy = (error: FluxError.FluxError, how: Exhausted = {}): FluxError.FluxError => {
-    const { reason, requestId, stage } = error
-    const tried = how.attempts ?? attempts
-    // who has tried only once has not tried again
-    if (tried <= 1 || reason._tag === "RetriesExhausted") return error
-    return FluxError.make(new FluxError.RetriesExhausted({ ...how, attempts: tried, last: reason }), stage, requestId)
-  }
+  const exhaustedBy = (error: FluxError.FluxError, how: Exhausted = {}): FluxError.FluxError => exhausted(error, attempts, how)
   const outOfTime = (): FluxError.FluxError =>
     exhaustedBy(
       last ?? FluxError.make(new FluxError.ConnectTimeout({ stage: "open", seconds: maxMillis / 1000 }), "open"),
@@ -96,7 +100,7 @@ export const make = (options: {
     const prospect = prospects.of(error, wasConnected())
     if (prospect !== "brief") reached = true
     if (options.sessions.isReached()) {
-      return Effect.fail(exhaustedBy(error, { bound: "sessions", attempts: sessionLimits.maxSessions }))
+      return Effect.fail(outOfSessions(error))
     }
     if (error.reason._tag === "Rejected" && suspectsSettings() && ++rejections > maxRejections) {
       return Effect.fail(exhaustedBy(error, { bound: "rejections" }))
@@ -106,8 +110,11 @@ export const make = (options: {
     return Effect.map(stepped(defaultRetry, time.elapsed(), error), (delay) => Math.min(delay, left))
   }
 
-  const mayHeal: Budget["mayHeal"] = (error) =>
-    retry === undefined ? prospects.of(error, wasConnected()) !== "none" : error.isRetryable
+  const mayHeal: Budget["mayHeal"] = (error) => {
+    if (retry !== undefined) return error.isRetryable
+    const isRefusal = error.reason._tag === "InvalidRequest" && suspectsSettings()
+    return !isRefusal && prospects.of(error, wasConnected()) !== "none"
+  }
   const after: Budget["after"] = (millis) =>
     Effect.suspend(() => Effect.andThen(time.reach(time.elapsed() + millis), Effect.suspend(() => Effect.fail(outOfTime()))))
 

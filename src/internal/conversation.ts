@@ -33,7 +33,7 @@ import type { Retry } from "./retry.ts"
 import * as rotation from "./rotation.ts"
 import * as sessions from "./session.ts"
 import * as sessionLimits from "./sessionLimit.ts"
-import type { ConnectedTo, Finish, OneSession, OpenedConversation, SessionExit } from "./sessionShape.ts"
+import type { ConnectedTo, Finish, OneSession, OpenedConversation, Purpose, SessionExit } from "./sessionShape.ts"
 import * as telemetry from "./telemetry.ts"
 import * as wantedSettings from "./wantedSettings.ts"
 
@@ -116,6 +116,11 @@ export const make = (options: {
     suspectsSettings: () => !wasConnected() && survival?.accepted.has(wanted.get()) !== true,
     sessions: sessionLimit
   })
+  /** Who has set when to try again has set all there is to it. */
+  const attemptBound = ({ openTimeout }: FluxSettings.Settings, purpose: Purpose): number =>
+    purpose === "recovery" && survival?.retry === undefined
+      ? Math.min(recoveryBound, Duration.toMillis(openTimeout))
+      : Number.POSITIVE_INFINITY
   const opener = openers.make({
     session: (settings, session, purpose, live) =>
       sessions.make({
@@ -127,7 +132,7 @@ export const make = (options: {
         session,
         events,
         audio,
-        attemptBound: purpose === "recovery" ? recoveryBound : Number.POSITIVE_INFINITY,
+        attemptBound: attemptBound(settings, purpose),
         onReady: (to) => {
           survival?.accepted.note(settings)
           if (purpose !== "rotation") sessionLimit.note()

@@ -40,6 +40,6 @@ const ofProxy = (problem: NonNullable<NonNullable<ConnectFailed["proxy"]>["probl
 }
 
 /** What Node names a certificate by that it does not trust. */
-const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY|DECRYPT)|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|PATH_LENGTH_EXCEEDED|CRL_/
+const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY|DECRYPT|DECODE)|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|PATH_LENGTH_EXCEEDED|CRL_/
 /** A server, or the way to it, that is overloaded. */
 const passing: ReadonlySet<string> = new Set(["ECONNRESET", "ETIMEDOUT", "EPIPE", "ERR_HTTP2_GOAWAY_SESSION", "ERR_HTTP2_STREAM_CANCEL"])

@@ -61,7 +61,7 @@ export const run = (options: {
   /** How many in a row broke while they waited. */
   let broken = 0
 
-  /** A session with the settings that are wanted now, at most until some time. Settings that are new may be what it fails for. */
+  /** A session with the settings that are wanted now, at most until some time. Settings that are new may be what it is refused for. */
   const next = (until: number, isWanted: boolean): Effect.Effect<Live, FluxError.FluxError> => {
     const settings = wanted.get()
     const opening = opener.open(scope, {
@@ -69,7 +69,7 @@ export const run = (options: {
       permits: options.permits,
       budget: budgets.make({
         clock,
-        wasConnected: () => !isWanted,
+        wasConnected: () => true,
         suspectsSettings: () => isWanted,
         sessions: sessionLimit
       }),
@@ -121,7 +121,7 @@ export const run = (options: {
       if (Exit.isFailure(opened)) {
         yield* letGo
         // a transport that breaks does no harm to a session that is well
-        if (isWanted) return wanted.giveUp(Option.getOrElse(Exit.findErrorOption(opened), died))
+        if (isWanted) return wanted.giveUp(errorOf(opened))
         // the session in hand is as good as any, as long as it lives
         return yield* Effect.sleep(Math.max(0, Math.min(patience, last - now())))
       }
@@ -134,6 +134,7 @@ export const run = (options: {
         broken = 0
       } else if (isOver(live)) {
         sessionLimit.note()
+        if (isWanted && sessionLimit.isReached()) return wanted.giveUp(budgets.outOfSessions(errorOf(yield* Effect.exit(Deferred.await(live.over)))))
         // an endpoint may throttle after Connected, and then every one of them
         yield* Effect.sleep(Math.max(0, Math.min(patience, firstPause * 2 ** broken++, last - now())))
       }
@@ -146,8 +147,8 @@ export const run = (options: {
   return Effect.ensuring(all, letGo)
 }
 
-const died = (): FluxError.FluxError =>
-  FluxError.make(new FluxError.ConnectionLost({ detail: "the session died" }), "open")
+const errorOf = (exit: Exit.Exit<unknown, FluxError.FluxError>): FluxError.FluxError =>
+  Option.getOrElse(Exit.findErrorOption(exit), () => FluxError.make(new FluxError.ConnectionLost({ detail: "the session died" }), "open"))
 
 const tooOld = (): FluxError.FluxError =>
   FluxError.make(new FluxError.ConnectionLost({ detail: "the session has reached its age, and none could be had in its place" }), "streaming")

@@ -12,7 +12,7 @@ import * as FluxError from "../FluxError.ts"
 import type { Settings } from "../FluxSettings.ts"
 import { isOver, type Live } from "./relay.ts"
 import type { Applied } from "./sessionShape.ts"
-import { Settings as Fields } from "./settings.ts"
+import { query, Settings as Fields } from "./settings.ts"
 import { type Change, changedKeys } from "./settingsChange.ts"
 
 /** See the module. */
@@ -151,7 +151,8 @@ export const make = (options: {
     giveUp: (error) => giveUp(error, current()?.session.settings() ?? inForce),
     blame: (error) => {
       const verdict = verdictOn(error)
-      if (changedKeys(inForce, wanted).length === 0 || verdict === "innocent") return false
+      // what only this client does, no endpoint can refuse
+      if (query(inForce) === query(wanted) || verdict === "innocent") return false
       if (verdict === "perhaps" && ++suspicions < maxSuspicions) return false
       giveUp(error, inForce)
       return true

@@ -173,7 +173,7 @@ describe("a failure", () => {
     gives("nothing", "30 s", denied),
     gives("nothing", "30 s", FluxError.make(new FluxError.InvalidRequest({ status: 400, detail: "no" }), "open")),
     gives("nothing", "30 s", FluxError.make(new FluxError.CredentialsUnavailable({ cause: new Error("none") }), "open")),
-    ...["DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "CERT_HAS_EXPIRED", "ERR_TLS_CERT_ALTNAME_INVALID"]
+    ...["DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY", "ERROR_IN_CRL_LAST_UPDATE_FIELD", "HOSTNAME_MISMATCH", "CERT_HAS_EXPIRED", "ERR_TLS_CERT_ALTNAME_INVALID"]
       .map((code) => gives("nothing", "30 s", failed(code), code)),
     gives("nothing", "30 s", refused(407), "a proxy that wants a login"),
     gives("30 s", "30 s", refused(503), "a proxy that is overloaded"),
@@ -194,7 +194,7 @@ describe("a failure", () => {
       const expected = wasConnected ? afterwards : first
       it.effect(`${wasConnected ? "after" : "before"} the first Connected is given ${expected}: ${name}`, () =>
         Effect.gen(function*() {
-          const budget = yield* make({ wasConnected })
+          const budget = yield* make({ wasConnected, suspects: !wasConnected })
           const given = yield* exhausting(budget, error)
           // less the second in which a last try would have begun
           assert.strictEqual(given.after, Math.max(0, millisOf[expected] - 1000))
@@ -204,6 +204,15 @@ describe("a failure", () => {
         }).pipe(dice(0.5)))
     }
   }
+
+  it.effect("is given nothing where it is a 400 that may be about new settings, whatever there was before them", () =>
+    Effect.gen(function*() {
+      const budget = yield* make({ wasConnected: true, suspects: true })
+      const bad = FluxError.make(new FluxError.InvalidRequest({ status: 400, detail: "no" }), "open")
+      assert.isFalse(budget.mayHeal(bad))
+      assert.strictEqual(errorOf(yield* failing(budget, bad)), bad)
+      for (const other of [denied, notFound, lost]) assert.isTrue(budget.mayHeal(other))
+    }))
 
   it.effect("to reach the server is given 30 s once something has answered", () =>
     Effect.gen(function*() {

@@ -1,6 +1,7 @@
 /** The settings that a conversation wants, whichever session it has. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -273,6 +274,22 @@ describe("what cannot be had", () => {
       assert.strictEqual(told.length, 1)
       assert.match(told[0] ?? "", /^rejected (?=.*keyterm)(?=.*mipOptOut)/)
       wanted.giveUp(rejected)
+      assert.strictEqual(told.length, 1)
+    }))
+
+  it.effect("is never what only this client does: no endpoint is asked for it", () =>
+    Effect.gen(function*() {
+      const { begin, change, told, wanted } = make()
+      begin()
+      const update = yield* change({ minConfidence: 0.5, openTimeout: Duration.seconds(3) })
+      for (let time = 0; time < 5; time++) assert.isFalse(wanted.blame(rejected))
+      assert.strictEqual(wanted.get().minConfidence, 0.5)
+      assert.isUndefined(update.pollUnsafe())
+      // with something else beside it, it is given up along with that
+      const other = yield* change({ mipOptOut: true })
+      assert.deepStrictEqual([1, 2, 3].map(() => wanted.blame(rejected)), [false, false, true])
+      assert.deepStrictEqual(wanted.get(), base)
+      for (const failed of [update, other]) assert.deepStrictEqual(yield* Fiber.join(failed), Exit.fail(rejected))
       assert.strictEqual(told.length, 1)
     }))
 

@@ -1,0 +1,156 @@
+/** Sessions that are tried for, each within its bounds: what the default allows, and what a `retry` of the caller's own does. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as FakeTransport from "../../src/FakeTransport.ts"
+import * as FluxError from "../../src/FluxError.ts"
+import * as FluxSettings from "../../src/FluxSettings.ts"
+import * as Transcriber from "../../src/Transcriber.ts"
+import { lines, listened, opened, seeded, speaking } from "../support/conversation.ts"
+import { reasonOf } from "../support/session.ts"
+import { connected, turnInfo } from "../support/wire.ts"
+
+const gone = new FluxError.ConnectionLost({ detail: "gone" })
+const refusing = (reason: FluxError.Reason): FakeTransport.Peer => ({ accept: Effect.fail(FluxError.make(reason, "open")) })
+const well: FakeTransport.Peer = {
+  opened: (server) => server.say(connected),
+  received: ({ dataType }, server) => dataType === "UTF8" ? server.end : Effect.void
+}
+/** Breaks so many ms after it was Connected. */
+const brokenAfter = (millis: number): FakeTransport.Peer => ({
+  ...well,
+  opened: (server) => Effect.andThen(server.say(connected), Effect.delay(server.fail(gone), millis))
+})
+/** The other side, by the number of the session and the seconds on the Clock; and when each was opened, in ms. */
+const world = (peer: (session: number, now: number) => FakeTransport.Peer, opens: Array<number> = []) =>
+  Layer.unwrap(Effect.map(Clock.Clock, (clock) =>
+    Transcriber.layer.pipe(
+      Layer.provideMerge(FakeTransport.layerPeer((_, session) => {
+        const now = clock.currentTimeMillisUnsafe()
+        opens.push(now)
+        return peer(session, now / 1000)
+      })),
+      Layer.provideMerge(FluxSettings.layer())
+    )))
+
+describe("one attempt in the place of a session that broke", () => {
+  const breaks = 3000
+  const healed = 20
+  const silences = {
+    "says nothing": { accept: Effect.never },
+    "takes the stream and never says Connected": {}
+  } as const
+  for (const [what, silence] of Object.entries(silences)) {
+    for (const openTimeout of [2, 5, 8]) {
+      it.effect(`has 5 s, or openTimeout where that is less: ${openTimeout} s, at an endpoint that ${what}`, () => {
+        const opens: Array<number> = []
+        return Effect.gen(function*() {
+          const { events, exit } = yield* listened(speaking(30).pipe(Transcriber.transcribe({ id: "call", settings: { openTimeout: `${openTimeout} seconds` } })), 100)
+          assert.strictEqual(exit._tag, "Success")
+          const bound = Math.min(5, openTimeout) * 1000
+          const tried = opens.filter((at) => at > breaks)
+          // each but the last one, and then a wait of 100 ms, 200, 400... at most
+          for (const [at, began] of tried.slice(0, -1).entries()) {
+            const took = (tried[at + 1] ?? 0) - began
+            assert.isAtLeast(took, bound)
+            assert.isAtMost(took, bound + Math.min(5000, 100 * 2 ** (at + 1)))
+          }
+          assert.isAtLeast(tried.length, 3)
+          assert.isTrue(lines(events).some((line) => line.startsWith("Resumed")))
+        }).pipe(Effect.provide(world((session, now) => session === 0 ? brokenAfter(breaks) : now < healed ? silence : well, opens)))
+      })
+    }
+  }
+
+  it.effect("has the bounds of the settings alone where the caller has set when to try", () => {
+    const opens: Array<number> = []
+    return Effect.gen(function*() {
+      const retry = Schedule.spaced("1 second")
+      const { exit } = yield* listened(speaking(40).pipe(Transcriber.transcribe({ id: "call", retry, settings: { openTimeout: "8 seconds" } })), 100)
+      assert.strictEqual(exit._tag, "Success")
+      const tried = opens.filter((at) => at > breaks)
+      assert.deepStrictEqual(tried, [1, 2, 3].map((time) => breaks + 1000 + (time - 1) * 9000))
+    }).pipe(Effect.provide(world((session, now) => session === 0 ? brokenAfter(breaks) : now < healed ? { accept: Effect.never } : well, opens)))
+  })
+})
+
+describe("an update that takes another session", () => {
+  const refused = new FluxError.ConnectFailed({ target: "host", cause: Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" }) })
+  const causes = {
+    refuses: refused,
+    "says 403": new FluxError.Unauthorized({ status: 403, detail: "no" }),
+    "has no certificate to trust": new FluxError.ConnectFailed({ target: "host", cause: Object.assign(new Error("no"), { code: "CERT_HAS_EXPIRED" }) }),
+    throttles: new FluxError.Throttled({ detail: "slow down" })
+  }
+  for (const [what, reason] of Object.entries(causes)) {
+    it.effect(`outlives an endpoint that ${what} for 8 s, as the call does`, () =>
+      seeded(Effect.gen(function*() {
+        const { change, conversation, speak } = yield* opened()
+        yield* speak(2)
+        const update = yield* change({ tag: ["x"] })
+        yield* speak(20)
+        assert.deepStrictEqual<unknown>(yield* Fiber.join(update), Exit.succeed("rotated"))
+        assert.deepInclude(yield* conversation.settings, { tag: ["x"] })
+      })).pipe(Effect.provide(world((session, now) => session === 0 || now >= 10 ? well : refusing(reason)))))
+  }
+
+  for (const [what, reason, tries] of [
+    ["a 400", new FluxError.InvalidRequest({ status: 400, detail: "no" }), 1],
+    ["a 424", new FluxError.Rejected({ detail: "no" }), 3]
+  ] as const) {
+    it.effect(`is given up after ${what}, tried ${tries} times`, () => {
+      const opens: Array<number> = []
+      return seeded(Effect.gen(function*() {
+        const { change, conversation, events, speak } = yield* opened()
+        yield* speak(2)
+        const update = yield* change({ tag: ["x"] })
+        yield* speak(10)
+        const failed: unknown = reasonOf(yield* Fiber.join(update))
+        if (tries === 1) assert.deepInclude(failed, { _tag: "InvalidRequest", status: 400, detail: "no" })
+        else assert.deepInclude(failed, { _tag: "RetriesExhausted", attempts: tries, last: reason, bound: "rejections" })
+        assert.strictEqual(opens.length, 1 + tries)
+        assert.strictEqual(yield* conversation.status, "ready")
+        assert.isTrue(lines(events).includes("SettingsRejected: tag"))
+      })).pipe(Effect.provide(world((session) => session === 0 ? well : refusing(reason), opens)))
+    })
+  }
+
+  it.effect("is given up when 20 sessions have broken that waited for the end of a turn", () => {
+    const opens: Array<number> = []
+    /** A turn without end. */
+    const inTurn: FakeTransport.Peer = {
+      ...well,
+      opened: (server) => Effect.andThen(server.say(connected), server.say(turnInfo({ event: "StartOfTurn", transcript: "so" })))
+    }
+    return seeded(Effect.gen(function*() {
+      const { change, conversation, events, speak } = yield* opened({ settings: { stallTimeout: "1 hour" } })
+      yield* speak(1)
+      const update = yield* change({ tag: ["x"] })
+      yield* speak(300)
+      assert.deepInclude(reasonOf(yield* Fiber.join(update)), { _tag: "RetriesExhausted", attempts: 20, last: gone, bound: "sessions" })
+      // the first one lives, and is one of the 20
+      assert.strictEqual(opens.length, 20)
+      assert.strictEqual(yield* conversation.status, "ready")
+      assert.isTrue(lines(events).includes("SettingsRejected: tag"))
+    })).pipe(Effect.provide(world((session) => session === 0 ? inTurn : brokenAfter(100), opens)))
+  })
+})
+
+describe("a change of what only this client does", () => {
+  it.effect("is not what a 424 is about: it comes into force with the session after the outage", () =>
+    seeded(Effect.gen(function*() {
+      const { change, conversation, events, speak } = yield* opened()
+      yield* speak(2.4)
+      assert.strictEqual(yield* conversation.status, "reconnecting")
+      const update = yield* change({ minConfidence: 0.3 })
+      yield* speak(30)
+      assert.deepStrictEqual<unknown>(yield* Fiber.join(update), Exit.succeed("rotated"))
+      assert.deepInclude(yield* conversation.settings, { minConfidence: 0.3 })
+      assert.isFalse(lines(events).some((line) => line.startsWith("SettingsRejected")))
+    })).pipe(Effect.provide(world((session, now) =>
+      session === 0 ? brokenAfter(2000) : now < 15 ? refusing(new FluxError.Rejected({ detail: "no" })) : well))))
+})
