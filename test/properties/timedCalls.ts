@@ -110,6 +110,20 @@ const breaks: FakeTransport.Peer = {
   opened: (server) => Effect.andThen(server.say(connected), Effect.delay(server.fail(new FluxError.ConnectionLost({ detail: "gone" })), 700))
 }
 
+/** Says Connected, ends a turn at its fifteenth frame of audio, and breaks. */
+const turnThenBreak = (): FakeTransport.Peer => {
+  let frame = 0
+  return {
+    opened: (server) => server.say(connected),
+    received: ({ dataType }, server) =>
+      dataType === "UTF8" ? server.end : ++frame < 15 ? Effect.void : Effect.andThen(
+        server.say(turnInfo({ event: "EndOfTurn", transcript: "hello", end: 1.2 })),
+        server.fail(new FluxError.ConnectionLost({ detail: "gone" }))
+      )
+  }
+}
+const rejected = FluxError.make(new FluxError.Rejected({ detail: "ModelError" }), "open")
+
 const twoTurns = "vvvvvvvvvvvv..............vvvvvvvvvvvv.............."
 const frames = (pattern: string): ReadonlyArray<Uint8Array> => [...pattern].map((mark) => draw(mark))
 /** A caller in real time; a digit is so many seconds without audio. */
@@ -165,6 +179,22 @@ export const calls: Readonly<Record<string, TimedCall>> = {
     seconds: 60,
     services: peers(breaks),
     run: transcribed(speaking("vvvvvvvvvvvv.....................9"), { retry: Schedule.upTo(Schedule.spaced("900 millis"), { duration: "8 seconds" }) })
+  },
+  "a call whose sessions break again and again": {
+    shows: ["Gave up after 20 sessions"],
+    seconds: 60,
+    services: served({}, FakeTransport.layerPeer(turnThenBreak)),
+    run: transcribed(speaking("v".repeat(450)))
+  },
+  "a 424 to settings that the endpoint took before": {
+    shows: ['"attempt":5'],
+    seconds: 60,
+    services: served({}, FakeTransport.layerPeer((_, session) => session === 0 || session >= 5 ? endless : { accept: Effect.fail(rejected) })),
+    run: (watch) =>
+      Effect.gen(function*() {
+        yield* transcribed(speaking("vvvv"))(watch)
+        yield* transcribed(speaking("vvvv"))(watch)
+      })
   },
   "a Flux that stalls, and one that goes mute at the end": {
     shows: ["for 10 s although", "for 15 s although"],
