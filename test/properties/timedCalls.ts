@@ -22,6 +22,7 @@ import type { FluxEvent } from "../../src/FluxEvent.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import type { ProfileName } from "../../src/FluxTransport.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
+import type { SessionRecord } from "../../src/simulator/Ledger.ts"
 import * as Script from "../../src/simulator/Script.ts"
 import * as Transcriber from "../../src/Transcriber.ts"
 import { fork } from "../support/session.ts"
@@ -33,6 +34,7 @@ export interface Outcome {
   readonly events: ReadonlyArray<FluxEvent>
   readonly heardAt: ReadonlyArray<number>
   readonly entries: ReadonlyArray<FakeTransport.Entry>
+  readonly ledger: ReadonlyArray<SessionRecord>
   /** What was asked for, what came of it and when; and what an agent did. */
   readonly answers: ReadonlyArray<readonly [at: number, what: string]>
 }
@@ -83,8 +85,8 @@ export const play = ({ run, seconds, services }: TimedCall): Effect.Effect<Outco
     yield* TestClock.adjust(`${seconds} seconds`)
     if (running.pollUnsafe() === undefined) return yield* Effect.die(`not over after ${seconds} s: ${events.map(({ type }) => type).join(" ")}`)
     note(`call: ${outcomeOf(yield* Fiber.join(running))}`)
-    const entries = yield* Effect.flatMap(FakeTransport.FakeTransport, (fake) => fake.entries)
-    return { events, heardAt, entries, answers }
+    const fake = yield* FakeTransport.FakeTransport
+    return { events, heardAt, entries: yield* fake.entries, ledger: yield* fake.ledger, answers }
   }).pipe(Effect.provide(services), Effect.orDie)
 
 // --- what is said, and to whom
@@ -165,6 +167,19 @@ export const calls: Readonly<Record<string, TimedCall>> = {
   "a file that is not paced, caught up after a late Connected": {
     shows: ["five six", "confirmed"],
     seconds: 30, services: simulated(["late-connected,delay=3000", "late-headers,delay=1500"]), run: transcribed(Stream.fromIterable(frames(twoTurns), { chunkSize: 1 }))
+  },
+  "audio that is no whole frames, with what is heard late": {
+    shows: ['"session":1', "confirmed"],
+    seconds: 30,
+    services: simulated(["lag,delay=300", "lifetime,seconds=3,session=0"]),
+    run: pushed((call, say) =>
+      Effect.gen(function*() {
+        for (let chunk = 0; chunk < 40; chunk++) {
+          yield* call.send(draw("v").subarray(0, 1600))
+          yield* Effect.sleep(chunk % 3 === 2 ? 200 : 50)
+        }
+        yield* say("..............")
+      }))
   },
   "a break, with recovery, replay and catching up": {
     shows: ["Resumed", "five six"],

@@ -1,7 +1,7 @@
 /**
  * Machines are set right while calls go on, by a millisecond or an hour. Nothing of a call may depend on that: the same
- * events, in the same words, at the same time that has gone by, and the same on the wire; only the wall time at which an
- * event is told to have come is that of the wall.
+ * events, in the same words, at the same time that has gone by, and the same on the wire; only the date at which an event is
+ * told to have come, and that of a session in the simulator's ledger, is that of the wall.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -39,6 +39,12 @@ const check = (call: TimedCall, steps: ReadonlyArray<Step>) =>
     assert.deepStrictEqual(outcome.answers, expected.answers)
     assert.deepStrictEqual(untimed(outcome), untimed(expected))
     assert.deepStrictEqual(outcome.entries, expected.entries)
+    // a session is dated where it begins
+    assert.deepStrictEqual(outcome.ledger, expected.ledger.map((record) => {
+      const { endedAt, openedAt } = record
+      const off = offsetAt(steps, openedAt)
+      return { ...record, openedAt: openedAt + off, ...(endedAt === undefined ? {} : { endedAt: endedAt + off }) }
+    }))
     // where nothing is stepped, wall time is monotonic time
     assert.deepStrictEqual(
       outcome.events.map(({ receivedAt }) => receivedAt),
