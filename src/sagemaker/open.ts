@@ -255,7 +255,7 @@ export const make = (endpoint: Resolved, connections: Connections): (query: stri
     }
 
     // a step of the wall clock in mid-call changes no date
-    const opened = { wall: clock.currentTimeMillisUnsafe(), at: monotonic.millis(clock) }
+    const now = monotonic.dated(clock)
     client.config.systemClockOffset = offset
     const output = yield* Effect.tryPromise({
       try: () => client.send(command),
@@ -269,7 +269,7 @@ export const make = (endpoint: Resolved, connections: Connections): (query: stri
     const connection = SageMakerStream.make({
       stream,
       signer: makeSigner(keys, seed),
-      millis: () => Math.round(opened.wall + offset + monotonic.millis(clock) - opened.at),
+      millis: () => now() + offset,
       requestId,
       secrets: secrets(),
       onFailure: (reason) => {
