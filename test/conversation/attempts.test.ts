@@ -6,6 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import * as FakeTransport from "../../src/FakeTransport.ts"
 import * as FluxError from "../../src/FluxError.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
@@ -26,9 +29,9 @@ const brokenAfter = (millis: number): FakeTransport.Peer => ({
   opened: (server) => Effect.andThen(server.say(connected), Effect.delay(server.fail(gone), millis))
 })
 /** The other side, by the number of the session and the seconds on the Clock; and when each was opened, in ms. */
-const world = (peer: (session: number, now: number) => FakeTransport.Peer, opens: Array<number> = []) =>
+const world = (peer: (session: number, now: number) => FakeTransport.Peer, opens: Array<number> = [], options: Transcriber.Options = {}) =>
   Layer.unwrap(Effect.map(Clock.Clock, (clock) =>
-    Transcriber.layer.pipe(
+    Transcriber.layerWith(options).pipe(
       Layer.provideMerge(FakeTransport.layerPeer((_, session) => {
         const now = clock.currentTimeMillisUnsafe()
         opens.push(now)
@@ -137,6 +140,62 @@ describe("an update that takes another session", () => {
       assert.strictEqual(yield* conversation.status, "ready")
       assert.isTrue(lines(events).includes("SettingsRejected: tag"))
     })).pipe(Effect.provide(world((session) => session === 0 ? inTurn : brokenAfter(100), opens)))
+  })
+})
+
+describe("a permit that is waited for", () => {
+  const mute: FakeTransport.Peer = { accept: Effect.never }
+  const four = Effect.gen(function*() {
+    const transcriber = yield* Transcriber.Transcriber
+    return yield* Effect.forEach(["a", "b", "c", "d"], (id) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const call = yield* Scope.provide(transcriber.open({ id }), scope)
+        const ended = yield* Effect.forkChild(Effect.exit(Stream.runDrain(call.events)), { startImmediately: true })
+        return { call, ended, close: Scope.close(scope, Exit.void) }
+      }))
+  })
+
+  it.effect("goes to the next one where whoever waits is interrupted, and where whoever has it is", () => {
+    const opens: Array<number> = []
+    return Effect.gen(function*() {
+      const [first, second, , fourth] = yield* four
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(opens, [0])
+      yield* second?.close ?? Effect.void
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(opens, [0])
+      yield* first?.close ?? Effect.void
+      yield* TestClock.adjust("1 second")
+      // the third one has it now, for its 15 s; then it waits behind the fourth
+      assert.deepStrictEqual(opens, [0, 2000])
+      yield* TestClock.adjust("14 seconds")
+      assert.deepStrictEqual(opens, [0, 2000, 17_000])
+      yield* fourth?.close ?? Effect.void
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(opens.length, 4)
+    }).pipe(Effect.provide(world(() => mute, opens, { opens: 1 })))
+  })
+
+  it.effect("takes nothing of the time of a call, also where its audio has ended: each is tried for its 30 s", () => {
+    const opens: Array<number> = []
+    return Effect.gen(function*() {
+      const all = yield* four
+      const finishing = yield* Effect.forkChild(Effect.exit(all[3]?.call.finish ?? Effect.void), { startImmediately: true })
+      yield* TestClock.adjust("44 seconds")
+      // three others have had 15 s each before it, or have it
+      assert.deepStrictEqual(opens, [0, 15_000, 30_000])
+      assert.isUndefined(finishing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(opens.length, 4)
+      yield* TestClock.adjust("90 seconds")
+      // open and Connected together, once the audio has ended
+      assert.deepInclude(reasonOf(yield* Fiber.join(finishing)), { _tag: "RetriesExhausted", attempts: 2, bound: "time", seconds: 25 })
+      for (const { ended } of all.slice(0, 3)) {
+        assert.deepInclude(reasonOf(yield* Fiber.join(ended)), { _tag: "RetriesExhausted", attempts: 2, bound: "time", seconds: 30 })
+      }
+      for (const { close } of all) yield* close
+    }).pipe(Effect.provide(world(() => mute, opens, { opens: 1 })))
   })
 })
 
