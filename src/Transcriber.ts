@@ -53,7 +53,8 @@ export interface CallOptions {
    * begins anew once Flux has told of new audio. What no other session would cure (see `FluxError.isRetryable`) is never
    * tried again, and there is no other bound.
    *
-   * Default: the waits of {@link defaultRetry}, for 30 s without a session, in which waiting for a permit does not count; an
+   * Default: the waits of {@link defaultRetry}, for 30 s without a session, in which waiting for a permit does not count, and
+   * which begin anew with a session that has lived for as long, too; an
    * attempt in the place of a session that broke lasts 5 s at most. Before the call's first Connected, what only somebody
    * could mend fails at once (rights, certificates, a 400, settings), and a server that is not reached at all is tried for
    * 5 s; after it all but settings may heal. A `Rejected` is tried three times where it may be about the settings: until this

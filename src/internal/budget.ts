@@ -19,6 +19,8 @@ export interface Budget {
   readonly time: Pick<stopwatches.Stopwatch, "run" | "pause">
   /** Flux has told of audio, in seconds of the conversation: if it is new, what was spent is given back. */
   readonly take: (info: TurnInfo) => void
+  /** A session has lived for so many ms and is over. One that lived for as long as is tried for one ends an outage, too. */
+  readonly outlived: (millis: number) => void
   /** A session is being opened. */
   readonly attempt: () => void
   /** How often since the last reset. */
@@ -80,6 +82,13 @@ export const make = (options: {
   let last: FluxError.FluxError | undefined
   let step: Step | undefined
 
+  const giveBack = (): void => {
+    attempts = 0
+    rejections = 0
+    spentBefore = time.elapsed()
+    last = undefined
+    step = undefined
+  }
   const spent = (): number => time.elapsed() - spentBefore
   const exhaustedBy = (error: FluxError.FluxError, how: Exhausted = {}): FluxError.FluxError => exhausted(error, attempts, how)
   const outOfTime = (): FluxError.FluxError =>
@@ -125,12 +134,10 @@ export const make = (options: {
       const isAudio = end >= furthest + newAudio
       if (isWords) furthestWords = end
       if (isAudio) furthest = end
-      if (!isWords && !isAudio) return
-      attempts = 0
-      rejections = 0
-      spentBefore = time.elapsed()
-      last = undefined
-      step = undefined
+      if (isWords || isAudio) giveBack()
+    },
+    outlived: (millis) => {
+      if (retry === undefined && millis >= maxMillis) giveBack()
     },
     attempt: () => {
       attempts++

@@ -121,6 +121,7 @@ export const make = (options: {
     purpose === "recovery" && survival?.retry === undefined
       ? Math.min(recoveryBound, Duration.toMillis(openTimeout))
       : Number.POSITIVE_INFINITY
+  const connectedAt = new WeakMap<relays.Live, number>()
   const opener = openers.make({
     session: (settings, session, purpose, live) =>
       sessions.make({
@@ -136,6 +137,7 @@ export const make = (options: {
         onReady: (to) => {
           survival?.accepted.note(settings)
           if (purpose !== "rotation") sessionLimit.note()
+          connectedAt.set(live(), now())
           Deferred.doneUnsafe(connected, Exit.succeed(to))
           openers.ready(live())
         },
@@ -186,6 +188,9 @@ export const make = (options: {
     Effect.gen(function*() {
       if (audio.isFinishing() && recoveredAtEnd) return yield* error
       recoveredAtEnd = audio.isFinishing()
+      const broken = relay.current()
+      const since = broken === undefined ? undefined : connectedAt.get(broken)
+      if (since !== undefined) budget.outlived(now() - since)
       tooOld = undefined
       const delay = yield* budget.next(error)
       reconnecting = true

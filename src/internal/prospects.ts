@@ -30,7 +30,7 @@ const ofConnecting = ({ cause, proxy }: ConnectFailed): Prospect => {
   if (proxy?.problem !== undefined) return ofProxy(proxy.problem, proxy.status)
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
   if (untrusted.test(code)) return "none"
-  return passing.has(code) ? "full" : "brief"
+  return mistaken.test(code) ? "brief" : "full"
 }
 
 /** One that says no has been set up so. */
@@ -41,5 +41,5 @@ const ofProxy = (problem: NonNullable<NonNullable<ConnectFailed["proxy"]>["probl
 
 /** What Node names a certificate by that it does not trust. */
 const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY|DECRYPT|DECODE)|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|PATH_LENGTH_EXCEEDED|CRL_/
-/** A server, or the way to it, that is overloaded. */
-const passing: ReadonlySet<string> = new Set(["ECONNRESET", "ETIMEDOUT", "EPIPE", "ERR_HTTP2_GOAWAY_SESSION", "ERR_HTTP2_STREAM_CANCEL"])
+/** There is no such name, nothing listens there, or what does speaks another protocol; the last has no code where it is not HTTP/2. */
+const mistaken = /^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EPROTO|ERR_SSL_\w+|)$/

@@ -199,6 +199,44 @@ describe("a permit that is waited for", () => {
   })
 })
 
+describe("the time without a session", () => {
+  const unavailable = new FluxError.ServiceUnavailable({ status: 503, detail: "no" })
+  /** Says nothing of the audio, so that there is no progress: what it lives is all that counts for it. */
+  const living = (lived: number) => {
+    const opens: Array<number> = []
+    const out = 6000
+    let backAt = 0
+    return {
+      opens,
+      world: world((_, now) => {
+        if (now * 1000 < backAt) return refusing(unavailable)
+        backAt = now * 1000 + lived + out
+        return brokenAfter(lived)
+      }, opens)
+    }
+  }
+  it.effect("begins anew with a session that has lived for as long: a call that says nothing outlives more than one outage", () => {
+    const { opens, world } = living(40_000)
+    return Effect.gen(function*() {
+      const { exit } = yield* listened(speaking(460).pipe(Transcriber.transcribe({ id: "call" })), 600)
+      assert.strictEqual(exit._tag, "Success", String(exit))
+      // of 46 s each, ten of them: twice the time in all
+      assert.isAbove(opens.length, 30)
+    }).pipe(Effect.provide(world))
+  })
+
+  it.effect("goes on with one that has not", () => {
+    const { world } = living(20_000)
+    return Effect.gen(function*() {
+      const { endedAt, exit } = yield* listened(speaking(460).pipe(Transcriber.transcribe({ id: "call" })), 600)
+      assert.deepInclude(reasonOf(exit), { _tag: "RetriesExhausted", bound: "time" })
+      // five outages of 6 s or, with a wait, up to 5 s more
+      assert.isAtLeast(endedAt, 3 * 26_000)
+      assert.isAtMost(endedAt, 6 * 26_000)
+    }).pipe(Effect.provide(world))
+  })
+})
+
 describe("a change of what only this client does", () => {
   it.effect("is not what a 424 is about: it comes into force with the session after the outage", () =>
     seeded(Effect.gen(function*() {
