@@ -51,19 +51,15 @@ export const quiet = <A, E, R>(
 /** Whoever read stdout has gone. */
 class StdoutClosed extends Schema.TaggedError<StdoutClosed>()("StdoutClosed", {}) {}
 
-/**
- * Lines to stdout, as they come. A reader that has gone ends it quietly. Of a terminal that has gone a call is told by SIGHUP: it
- * comes to its end, with the files that it writes, and what there was to show is dropped.
- */
+/** Lines to stdout, as they come. A reader that has gone ends it quietly, and so does a terminal that has. */
 export const write = <E, R>(lines: Stream.Stream<string, E, R>): Effect.Effect<void, E | Broken, R | Stdio.Stdio> =>
   Effect.flatMap(Stdio.Stdio, (stdio) =>
-    Effect.flatMap(stdio.stdoutIsTerminal, (isTerminal) => {
-      const text = Stream.map(lines, (line) => `${line}\n`)
-      const stdout = Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout(isTerminal))
-      const put = <E, R>(text: Stream.Stream<string, E, R>): Effect.Effect<void, E | Broken, R> =>
-        Effect.catchIf(Stream.run(text, stdout), (error) => error instanceof StdoutClosed, () => Effect.void)
-      return isTerminal ? Stream.runForEachArray(text, (some) => put(Stream.fromIterable(some))) : put(text)
-    }))
+    Effect.flatMap(stdio.stdoutIsTerminal, (isTerminal) =>
+      lines.pipe(
+        Stream.map((line) => `${line}\n`),
+        Stream.run(Sink.mapError(stdio.stdout({ endOnDone: false }), brokenStdout(isTerminal))),
+        Effect.catchIf((error) => error instanceof StdoutClosed, () => Effect.void)
+      )))
 
 /** What a command has to say, to stdout. */
 export const answer = (text: string): Effect.Effect<void, Broken, Stdio.Stdio> => write(Stream.make(text))

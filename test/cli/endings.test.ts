@@ -92,9 +92,9 @@ describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
     })
 
     it("SIGHUP again interrupts, once that is no echo", async () => {
-      const running = start(["transcribe", "--simulate", "--json", "--fault", "mute,at=1.2"], { env: { FLUX_DRAIN_TIMEOUT: "60 seconds" } })
-      await running.until(/"transcript":"Hello/)
-      await new Promise((resolve) => setTimeout(resolve, 700))
+      // a server that keeps its side open keeps the first one from ending it
+      const running = start(["transcribe", "--simulate", "--json", "--fault", "stay-open"], { env: { FLUX_DRAIN_TIMEOUT: "60 seconds" } })
+      await running.until(/"transcript":"Hello, I would"/)
       running.child.kill("SIGHUP")
       await running.until(/once more to stop at once/)
       await new Promise((resolve) => setTimeout(resolve, 400))
