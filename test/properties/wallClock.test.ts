@@ -62,6 +62,6 @@ describe("a step of the wall clock changes nothing of", () => {
         const last = Math.max(...expected.heardAt)
         // what dates itself by the wall does so at its beginning
         yield* check(call, steps.map(({ by, share }) => ({ at: 1 + Math.round((share * last) / 1000), by })))
-      }), runs(12))
+      }), runs(10))
   }
 })
