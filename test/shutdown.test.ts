@@ -47,7 +47,7 @@ const kinds: Record<string, (session: number) => FakeTransport.Peer> = {
         opened: (server) =>
           Effect.andThen(server.say(connected), Effect.delay(server.fail(new FluxError.ConnectionLost({ detail: "gone" })), 1000))
       }
-      : { ...talkative, accept: Effect.sleep(6000) },
+      : { ...talkative, accept: Effect.sleep(4500) },
   trying: (session) =>
     session === 0
       ? { accept: Effect.fail(FluxError.make(new FluxError.Throttled({ detail: "Rate exceeded" }), "open")) }
