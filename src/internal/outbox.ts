@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Audio from "../Audio.ts"
+import * as monotonic from "./monotonic.ts"
 import type { AudioFrame, Reader, ReplayBuffer } from "./replayBuffer.ts"
 
 /** One message to Flux: audio as BINARY, a control message as UTF8. */
@@ -158,7 +159,7 @@ export const make = (buffer: ReplayBuffer, taken: (frame: Placed) => void = () =
       return Effect.andThen(Effect.sleep(Audio.frameMillis), Effect.suspend(() => partial() > 0 ? lingering : Effect.void))
     }
     const left = Math.max(buffer.partialSince(), freeSince) + Audio.frameMillis - buffer.now()
-    return left > 0 ? Effect.andThen(Effect.sleep(left), lingering) : Effect.sync(flush)
+    return left > 0 ? Effect.andThen(monotonic.sleep(left), lingering) : Effect.sync(flush)
   })
   const linger = Effect.raceFirst(change(false), lingering)
   const take: Effect.Effect<Taken> = Effect.suspend(() => {

@@ -30,7 +30,7 @@ export const make = (clock: Clock.Clock): Stopwatch => {
       // it may pause meanwhile: then some is left
       return since === undefined
         ? Effect.andThen(running.await, reach(millis))
-        : Effect.andThen(Effect.sleep(left), reach(millis))
+        : Effect.andThen(monotonic.sleep(left), reach(millis))
     })
 
   return {

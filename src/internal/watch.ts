@@ -3,6 +3,7 @@
  * is. One for all of them: hundreds of sessions have it.
  */
 import * as Effect from "effect/Effect"
+import * as monotonic from "./monotonic.ts"
 
 /**
  * Does what is due by now, and tells in how many ms there is something to do again, if nothing happens meanwhile; or what
@@ -55,7 +56,7 @@ export const make = <E extends object>(now: () => number, duties: ReadonlyArray<
     const next = look()
     if (typeof next !== "number") return Effect.fail(next)
     plannedAt = now() + next
-    return Effect.andThen(Effect.sleep(next), rounds)
+    return Effect.andThen(monotonic.sleep(next), rounds)
   })
 
   return {
