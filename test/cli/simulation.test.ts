@@ -15,6 +15,7 @@ const events = (stdout: string): ReadonlyArray<{ readonly [key: string]: unknown
     // what was on its way when a call broke is a matter of moments
     if (event.type === "Disconnected") return [{ ...event, usage: undefined }]
     if (event.type === "Resumed") return [{ ...event, behindSeconds: undefined }]
+    if (event.type === "EndOfTurn") return [{ ...event, usage: { ...event.usage, replayedSeconds: undefined } }]
     // of Updates a slow consumer gets the latest
     return event.type === "Update" ? [] : [event]
   })
