@@ -248,7 +248,7 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
         if (now >= asking.until) mute = asking
         if (now < end) continue
         forget(now)
-        return yield* late((mute ?? asking).trail, own / 1000)
+        return yield* late((mute ?? asking).trail, Math.round(own / 100) / 10)
       }
     }).pipe(Effect.ensuring(Effect.suspend(() =>
       Effect.forEach([...warnings.splice(0), ...source.trail?.warnings() ?? []], (warning) => Effect.logWarning(warning)))))

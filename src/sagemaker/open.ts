@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as FluxError from "../FluxError.ts"
 import type { FluxConnection } from "../FluxTransport.ts"
+import { AttemptBound } from "../internal/attemptBound.ts"
 import { makeSigner, type SigningKeys, signingKeys } from "../internal/eventStream.ts"
 import * as monotonic from "../internal/monotonic.ts"
 import * as percent from "../internal/percent.ts"
@@ -303,8 +304,13 @@ export const make = (endpoint: Resolved, connections: Connections): (query: stri
       : error
 
   return Effect.fnUntraced(function*(query) {
+    const clock = yield* Clock.Clock
+    const began = monotonic.millis(clock)
+    /** Within what is left of the attempt: whoever bounds that cannot name the provider. */
+    const renew = (held: Credentials.Held): Effect.Effect<Credentials.Held, FluxError.FluxError> =>
+      Effect.updateService(credentials.renew(held), AttemptBound, (bound) => bound - (monotonic.millis(clock) - began))
     const taken = yield* credentials.take
-    let held = credentials.isSpent(taken) ? yield* credentials.renew(taken) : taken
+    let held = credentials.isSpent(taken) ? yield* renew(taken) : taken
     // each is done once
     let mayRenew = held === taken
     let mayCorrect = true
@@ -318,7 +324,7 @@ export const make = (endpoint: Resolved, connections: Connections): (query: stri
         if (!mayRenew) return yield* withoutOthers(error, held)
         mayRenew = false
         yield* Effect.logDebug("AWS says that the credentials have expired: refreshing them")
-        const renewed = yield* credentials.renew(held)
+        const renewed = yield* renew(held)
         if (Credentials.sameKeys(renewed, held)) return yield* withoutOthers(error, held)
         held = renewed
       } else if (mayCorrect && error.reason._tag === "Unauthorized" && Math.abs(clockOffset - offset) >= skewBound) {

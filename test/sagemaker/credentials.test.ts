@@ -18,6 +18,7 @@ import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type * as FluxError from "../../src/FluxError.ts"
+import { AttemptBound } from "../../src/internal/attemptBound.ts"
 import * as FluxSettings from "../../src/FluxSettings.ts"
 import type { FluxConnection } from "../../src/FluxTransport.ts"
 import * as Credentials from "../../src/sagemaker/credentials.ts"
@@ -158,6 +159,33 @@ describe("credentials that AWS says have expired", () => {
       yield* Fiber.join(late)
       assert.deepStrictEqual(asked, ["look", "force"])
       assert.strictEqual((yield* requests(server, 201)).filter((key) => key === 2).length, 101)
+    }))
+
+  it.effect("are refreshed within four fifths of what is left of the attempt, and the error names the provider", () =>
+    Effect.gen(function*() {
+      const server = yield* bare.serve()
+      const forced = yield* Deferred.make<void>()
+      const { provider } = source((n) => {
+        if (n === 1) return keysOf(1)
+        Deferred.doneUnsafe(forced, Effect.void)
+        return new Promise(() => undefined)
+      })
+      const transport = yield* transportTo(server, { credentials: provider })
+      const opening = yield* transport.open(query).pipe(
+        Effect.flip,
+        Effect.provideService(AttemptBound, 5000),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const { stream } = yield* server.call
+      yield* TestClock.adjust(2000)
+      sayExpired(stream, 1)
+      yield* Deferred.await(forced)
+      yield* TestClock.adjust(2399)
+      assert.isUndefined(opening.pollUnsafe())
+      yield* TestClock.adjust(1)
+      const error = yield* Fiber.join(opening)
+      assert.strictEqual(error.reason._tag, "CredentialsUnavailable")
+      assert.include(error.message, "nothing came within 2.4 s")
     }))
 
   it.live("are not asked for again by those who learn late that the refresh gave the same", () =>
