@@ -84,7 +84,7 @@ export const unusable = (cause: Error, transient = false): FluxError.FluxError =
 const defaultPatience = 12
 /** How much of an attempt's time is for the provider, for the same reason. */
 const shareOfAttempt = 0.8
-/** How long a provider is waited for where there are good keys in hand, ms. */
+/** How long a provider is waited for where there are good keys in hand, ms; half of its time at the most. */
 const grace = 1000
 /** How long keys must last to be good, ms: the request is still to be made. */
 const margin = 5000
@@ -228,14 +228,15 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
       const own = Math.min(patienceMillis, shareOfAttempt * (yield* AttemptBound))
       let now = monotonic.millis(clock)
       const end = now + own
+      const soon = (asking: Asking): number => Math.min(asking.begun + grace, end - own / 2)
       let mute: Asking | undefined
       for (;;) {
         forget(now)
         const asking = current(clock, now)
-        const soon = good(clock) === undefined ? Number.POSITIVE_INFINITY : asking.begun + grace
+        const until = Math.min(asking.until, end, good(clock) === undefined ? Number.POSITIVE_INFINITY : soon(asking))
         const answer = yield* Effect.tryPromise({ try: () => asking.promise, catch: failed }).pipe(
           Effect.result,
-          Effect.timeoutOption(Math.max(0, Math.min(asking.until, end, soon) - now))
+          Effect.timeoutOption(Math.max(0, until - now))
         )
         const kept = good(clock)
         if (Option.isSome(answer)) {
@@ -244,11 +245,11 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
           return kept === undefined ? yield* unusable(cause, transient) : instead(kept, "failed", cause.message)
         }
         now = monotonic.millis(clock)
-        if (kept !== undefined && now >= asking.begun + grace) return instead(kept, "late", `nothing came within ${grace / 1000} s`)
+        if (kept !== undefined && now >= soon(asking)) return instead(kept, "late", `nothing came within ${tenths(now - asking.begun)} s`)
         if (now >= asking.until) mute = asking
         if (now < end) continue
         forget(now)
-        return yield* late((mute ?? asking).trail, Math.round(own / 100) / 10)
+        return yield* late((mute ?? asking).trail, tenths(own))
       }
     }).pipe(Effect.ensuring(Effect.suspend(() =>
       Effect.forEach([...warnings.splice(0), ...source.trail?.warnings() ?? []], (warning) => Effect.logWarning(warning)))))
@@ -265,6 +266,9 @@ export const make = (provider: Provider, { clockOffset = () => 0, patience = def
     mayChange: (held) => provider.isFixed !== true && held.source?.isFixed !== true
   }
 }
+
+/** Seconds, for people. */
+const tenths = (millis: number): number => Math.round(millis / 100) / 10
 
 /** Begins it once the caller has noted it. */
 const later = (begin: () => Promise<Held>): Promise<Held> => Promise.resolve().then(begin)

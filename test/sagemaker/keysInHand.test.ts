@@ -261,6 +261,16 @@ describe("a provider that is waited for", () => {
       assert.deepStrictEqual(asked, ["look"])
     }))
 
+  it.effect("leaves half of its time where there are good keys and the attempt is short", () =>
+    Effect.gen(function*() {
+      const { does, take } = made()
+      yield* take
+      does(() => new Promise(() => undefined))
+      // four fifths of it, and half of those
+      const waiting = yield* fork(Effect.provideService(take, AttemptBound, second))
+      assert.strictEqual(numberOf(yield* exactlyAfter(waiting, 400)), 1)
+    }))
+
   it.effect("is asked anew once its own 12 s are over, whoever waits", () =>
     Effect.gen(function*() {
       const { asked, does, take: unbound } = made()
