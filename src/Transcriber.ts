@@ -54,12 +54,12 @@ export interface CallOptions {
    * tried again, and there is no other bound.
    *
    * Default: the waits of {@link defaultRetry}, for 30 s without a session, in which waiting for a permit does not count, and
-   * which begin anew with a session that has lived for as long, too; an
-   * attempt in the place of a session that broke lasts 5 s at most. Before the call's first Connected, what only somebody
-   * could mend fails at once (rights, certificates, a 400, settings), and a server that is not reached at all is tried for
-   * 5 s; after it all but settings may heal. A `Rejected` is tried three times where it may be about the settings: until this
-   * endpoint has taken such settings within the last ten minutes, or this call was Connected with them. And a call has at
-   * most 20 sessions in ten minutes, not counting those that replace another one as planned.
+   * which begin anew with a session that has lived for as long, too; an attempt in the place of a session that broke lasts
+   * 5 s at most. Before the call's first Connected, what only somebody could mend fails at once (rights, certificates, a 400,
+   * settings), and a server that is not reached at all is tried for 5 s; after it all but settings may heal. A `Rejected` is
+   * tried three times where it may be about the settings: until this endpoint has taken such settings within the last ten
+   * minutes, or this call was Connected with them. And a call has at most 20 sessions in ten minutes, not counting those that
+   * replace another one as planned.
    */
   readonly retry?: Schedule.Schedule<unknown, FluxError.FluxError> | undefined
   /** Put Flux's own messages into turn events; default false. */

@@ -12,6 +12,9 @@ export interface AcceptedSettings {
   readonly has: (of: settings.Settings) => boolean
 }
 
+/** Settings that an endpoint may not take are tried so often. */
+export const maxRefusals = 3
+
 const keptMillis = 600_000
 const maxEntries = 256
 

@@ -6,6 +6,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as FluxError from "../FluxError.ts"
 import type { TurnInfo } from "../FluxMessage.ts"
+import { maxRefusals } from "./acceptedSettings.ts"
 import * as monotonic from "./monotonic.ts"
 import * as prospects from "./prospects.ts"
 import { defaultRetry, maxMillis, type Retry } from "./retry.ts"
@@ -35,8 +36,6 @@ export interface Budget {
   readonly next: (error: FluxError.FluxError) => Effect.Effect<number, FluxError.FluxError>
 }
 
-/** A 424 that may be about the settings is tried again only so often. */
-const maxRejections = 2
 /** A server that was never reached is tried for so long, ms: its name may be mistyped. */
 const briefMillis = 5000
 /** The last attempt begins so long before the time is over, ms. */
@@ -108,10 +107,8 @@ export const make = (options: {
   const byDefault = (error: FluxError.FluxError): Effect.Effect<number, FluxError.FluxError> => {
     const prospect = prospects.of(error, wasConnected())
     if (prospect !== "brief") reached = true
-    if (options.sessions.isReached()) {
-      return Effect.fail(outOfSessions(error))
-    }
-    if (error.reason._tag === "Rejected" && suspectsSettings() && ++rejections > maxRejections) {
+    if (options.sessions.isReached()) return Effect.fail(outOfSessions(error))
+    if (error.reason._tag === "Rejected" && suspectsSettings() && ++rejections >= maxRefusals) {
       return Effect.fail(exhaustedBy(error, { bound: "rejections" }))
     }
     const left = (reached ? maxMillis : briefMillis) - spent() - lastChance

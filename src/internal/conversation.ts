@@ -121,7 +121,6 @@ export const make = (options: {
     purpose === "recovery" && survival?.retry === undefined
       ? Math.min(recoveryBound, Duration.toMillis(openTimeout))
       : Number.POSITIVE_INFINITY
-  const connectedAt = new WeakMap<relays.Live, number>()
   const opener = openers.make({
     session: (settings, session, purpose, live) =>
       sessions.make({
@@ -137,7 +136,7 @@ export const make = (options: {
         onReady: (to) => {
           survival?.accepted.note(settings)
           if (purpose !== "rotation") sessionLimit.note()
-          connectedAt.set(live(), now())
+          live().connectedAt = now()
           Deferred.doneUnsafe(connected, Exit.succeed(to))
           openers.ready(live())
         },
@@ -188,9 +187,8 @@ export const make = (options: {
     Effect.gen(function*() {
       if (audio.isFinishing() && recoveredAtEnd) return yield* error
       recoveredAtEnd = audio.isFinishing()
-      const broken = relay.current()
-      const since = broken === undefined ? undefined : connectedAt.get(broken)
-      if (since !== undefined) budget.outlived(now() - since)
+      const connectedAt = relay.current()?.connectedAt
+      if (connectedAt !== undefined) budget.outlived(now() - connectedAt)
       tooOld = undefined
       const delay = yield* budget.next(error)
       reconnecting = true

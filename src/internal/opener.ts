@@ -54,7 +54,6 @@ export const make = (options: {
     const number = next++
     const live: Live = {
       number,
-      purpose,
       asked: settings,
       up: Deferred.makeUnsafe(),
       over: Deferred.makeUnsafe(),

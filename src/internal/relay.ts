@@ -11,14 +11,13 @@ import type { TurnInfo } from "../FluxMessage.ts"
 import type { ReplayBuffer } from "./replayBuffer.ts"
 import type { Retention } from "./retention.ts"
 import type { Settings } from "./settings.ts"
-import type { OneSession, Purpose } from "./sessionShape.ts"
+import type { OneSession } from "./sessionShape.ts"
 import { changedKeys } from "./settingsChange.ts"
 
 /** A session under way. */
 export interface Live {
   /** In the conversation, from 0. */
   readonly number: number
-  readonly purpose: Purpose
   readonly session: OneSession
   /** What it was opened with. */
   readonly asked: Settings
@@ -27,6 +26,8 @@ export interface Live {
   /** Completes, or fails, as the session does; what it holds may not be freed yet. */
   readonly over: Deferred.Deferred<void, FluxError>
   fiber?: Fiber.Fiber<void>
+  /** When Flux said Connected, monotonic ms. */
+  connectedAt?: number
 }
 
 /** Whether a session is no more. */

@@ -17,14 +17,11 @@ export interface SessionLimit {
 /** A new one, for one call; `now` in ms. */
 export const make = (now: () => number): SessionLimit => {
   let times: ReadonlyArray<number> = []
+  const recent = (): ReadonlyArray<number> => times.filter((at) => at > now() - windowMillis)
   return {
     note: () => {
-      const from = now() - windowMillis
-      times = [...times.filter((at) => at > from), now()]
+      times = [...recent(), now()]
     },
-    isReached: () => {
-      const from = now() - windowMillis
-      return times.filter((at) => at > from).length >= maxSessions
-    }
+    isReached: () => recent().length >= maxSessions
   }
 }

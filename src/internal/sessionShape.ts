@@ -95,9 +95,6 @@ export interface OpenedConversation extends Session {
   readonly reject: (settings: ReadonlyArray<string>, error: FluxError.FluxError) => Effect.Effect<void>
 }
 
-/** Signals as whoever has no clock in hand tells them. */
-export type Untimed = Signal extends infer S ? S extends Signal ? Omit<S, "at"> : never : never
-
 /** One session, as its conversation has it. What gives an effect may fail as the session fails. */
 export interface OneSession {
   /**
@@ -109,7 +106,7 @@ export interface OneSession {
   readonly retire: () => void
   readonly isRetired: () => boolean
   /** Tells the conversation's application. */
-  readonly tell: (signal: Untimed) => void
+  readonly tell: (signal: Signal) => void
   readonly obstacles: (settings: FluxSettings.Settings) => Obstacles
   /** Brings into force what is made of the settings at that moment, all or nothing. */
   readonly change: (next: Change) => Effect.Effect<void, FluxError.FluxError>

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as FluxError from "../FluxError.ts"
 import type { Settings } from "../FluxSettings.ts"
+import { maxRefusals } from "./acceptedSettings.ts"
 import { isOver, type Live } from "./relay.ts"
 import type { Applied } from "./sessionShape.ts"
 import { query, Settings as Fields } from "./settings.ts"
@@ -153,7 +154,7 @@ export const make = (options: {
       const verdict = verdictOn(error)
       // what only this client does, no endpoint can refuse
       if (query(inForce) === query(wanted) || verdict === "innocent") return false
-      if (verdict === "perhaps" && ++suspicions < maxSuspicions) return false
+      if (verdict === "perhaps" && ++suspicions < maxRefusals) return false
       giveUp(error, inForce)
       return true
     },
@@ -186,8 +187,6 @@ const unsupported = (settings: ReadonlyArray<string>): FluxError.FluxError =>
     new FluxError.UnsupportedByEndpoint({ feature: `a change of ${settings.join(", ")} in mid-conversation, which no endpoint takes` }),
     "streaming"
   )
-
-const maxSuspicions = 3
 
 /** What an endpoint does with settings that it does not take is what an overloaded one does: a 424, or nothing (protocol 5.9). */
 const verdictOn = ({ reason, stage }: FluxError.FluxError): "innocent" | "perhaps" | "guilty" => {

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { chmodSync, existsSync, readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
-import { bin, compileCache, file, lines as spokenLines, path, root, run, sample, simulate, simulator, spoken, start, wav } from "../support/command.ts"
+import { bin, compileCache, file, lines as spokenLines, path, root, run, sample, signalTwice, simulate, simulator, spoken, start, wav } from "../support/command.ts"
 import * as terminal from "../support/terminal.ts"
 
 const stackTrace = /^\s+at /m
@@ -95,10 +95,7 @@ describe.concurrent("flux-stt ends cleanly", { timeout: 60_000 }, () => {
       // a server that keeps its side open keeps the first one from ending it
       const running = start(["transcribe", "--simulate", "--json", "--fault", "stay-open"], { env: { FLUX_DRAIN_TIMEOUT: "60 seconds" } })
       await running.until(/"transcript":"Hello, I would"/)
-      running.child.kill("SIGHUP")
-      await running.until(/once more to stop at once/)
-      await new Promise((resolve) => setTimeout(resolve, 400))
-      running.child.kill("SIGHUP")
+      await signalTwice(running, "SIGHUP")
       assert.strictEqual(await running.status, 130)
       assert.match(running.stdout(), /"type":"EndOfTurn".*"ending":"lost"/)
     })

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { FluxEvent } from "../../src/FluxEvent.ts"
 import * as certificate from "../../src/simulator/server/certificate.ts"
 import * as Fault from "../../src/simulator/Fault.ts"
-import { file, lines, path, real, run, simulate, start, wav } from "../support/command.ts"
+import { file, lines, path, real, run, signalTwice, simulate, start, wav } from "../support/command.ts"
 
 /** NDJSON without what differs from run to run. */
 const events = (stdout: string): ReadonlyArray<{ readonly [key: string]: unknown }> =>
@@ -138,11 +138,7 @@ describe.concurrent("flux-stt", { timeout: 60_000 }, () => {
   it("a call that hangs and is interrupted keeps the words heard so far", async () => {
     const running = start([...simulate.slice(0, 2), "--json", "--fault", "stay-open", "--min-confidence", "0.99"])
     await running.until(/"transcript":"Hello, I would"/)
-    running.child.kill("SIGINT")
-    await running.until(/once more to stop at once/)
-    // two within 300 ms count as one
-    await new Promise((resolve) => setTimeout(resolve, 400))
-    running.child.kill("SIGINT")
+    await signalTwice(running, "SIGINT")
     assert.strictEqual(await running.status, 130)
     const told = running.stdout().trimEnd().split("\n").slice(1).map((line) => Schema.decodeUnknownSync(FluxEvent)(JSON.parse(line)))
     const end = told.at(-1)

@@ -114,6 +114,14 @@ export const run = async (args: ReadonlyArray<string>, options?: Options) => {
   return { status, millis: performance.now() - began, stdout: running.stdout(), stderr: running.stderr(), lines: running.stdout().trimEnd().split("\n") }
 }
 
+/** Asks a call to end, and once more when that is no echo: two signals within 300 ms count as one. */
+export const signalTwice = async (running: Running, signal: "SIGINT" | "SIGHUP"): Promise<void> => {
+  running.child.kill(signal)
+  await running.until(/once more to stop at once/)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  running.child.kill(signal)
+}
+
 /** A simulator in a process of its own, which says what the sample does, and the environment of its clients. */
 export const simulator = async (...args: ReadonlyArray<string>) => {
   const server = start(["simulate", "--port", "0", "--script", sample.replace(".wav", ".txt"), ...args])

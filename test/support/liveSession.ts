@@ -9,7 +9,6 @@ import { settings } from "./session.ts"
 /** One that is ready, has heard nothing and can have all settings; what is given stands in the place of that. */
 export const liveSession = (number: number, session: Partial<OneSession> = {}): Live => ({
   number,
-  purpose: "first",
   asked: settings,
   up: Deferred.makeUnsafe<void, FluxError>(),
   over: Deferred.makeUnsafe<void, FluxError>(),
